@@ -1,0 +1,63 @@
+"""Events: one per fact, written in the fact's own transaction. The event log is the outbox that sync reads.
+
+A payload holds printable scalars only (str, int, bool, None, bytes) and pseudonymous ids; never a name, a PAN or a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+Scalar = str | int | bool | bytes | None
+
+
+class EventType(IntEnum):
+    """Stable codes. The hundreds are the sync class: 1 identity, 2 safety, 3 money, 4 telemetry."""
+
+    GUEST_CHECKED_IN = 101
+    BAND_ENCODING = 102  # a card is being keyed: journalled before the first ChangeKey
+    BAND_ISSUED = 103
+    BAND_RETIRED = 104
+    BAND_RETURNED = 105
+    BAND_FROZEN = 201
+    DOOR_OPENED = 202
+    DOOR_REFUSED = 203
+    STAFF_ALERT = 204
+    CHARGE_POSTED = 301
+    CHARGE_HELD = 302
+    CHARGE_REFUSED = 303
+    CHARGE_VOIDED = 304
+    CHARGE_REFUNDED = 305
+    CHARGE_DISPUTED = 306
+    DISPUTE_RESOLVED = 307
+    DEPOSIT_TAKEN = 308
+    FOLIO_SETTLED = 309
+    PIN_LOCKED = 310
+    GATEWAY_STARTED = 401
+    STORE_RESTORED = 402
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact about to be recorded. `at_s` is unix seconds as the gateway believed them."""
+
+    type: EventType
+    at_s: int
+    payload: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A recorded fact. (`epoch`, `seq`) is unique on this gateway; within an epoch `seq` has no holes."""
+
+    epoch: int
+    seq: int
+    type: EventType
+    at_s: int
+    payload: Mapping[str, Scalar]
+
+
+def fact(type_: EventType, at_s: int, **payload: Scalar) -> NewEvent:
+    """A new event, its payload by keyword."""
+    return NewEvent(type_, at_s, payload)

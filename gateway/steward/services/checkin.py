@@ -1,0 +1,194 @@
+"""The desk: check a guest in, freeze a lost band, take one back. Making bands is services/encoder.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from steward.domain.events import EventType, fact
+from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits
+from steward.domain.ids import GuestRef, Uid
+from steward.errors import Conflict, NotFound, Refused
+from steward.ports import Clock, Entropy, Store, Tx
+from steward.services.pins import PinService
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_BOOKING = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_U16, _U32 = 0xFFFF, 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class CheckinForm:
+    """What the desk hands over. Zones by name; times in unix seconds."""
+
+    booking: str
+    cabins: tuple[int, ...]
+    zones: tuple[str, ...]
+    child: bool
+    crew: bool
+    not_before_s: int
+    not_after_s: int
+    currency: str
+    limits: Limits
+    pin: str | None = None
+
+
+class CheckinService:
+    """Guests and the life of their bands."""
+
+    def __init__(
+        self, store: Store, clock: Clock, entropy: Entropy, pins: PinService, zones: Mapping[str, int]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._pins = pins
+        self._zones = zones  # name -> bit number
+
+    async def check_in(self, form: CheckinForm) -> Guest:
+        """Record a guest for one stay. Raises Refused(code) naming the field that cannot be."""
+        zones = self._check_form(form)
+        ref = GuestRef(self._entropy.token_bytes(8).hex())
+        pin = await self._pins.hash(form.pin) if form.pin is not None else None
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> Guest:
+            guest = Guest(
+                ref=ref,
+                booking=form.booking,
+                cabins=tuple(CabinStay(cabin, _stay_for(tx, cabin, form.booking)) for cabin in form.cabins),
+                zones=zones,
+                child=form.child,
+                crew=form.crew,
+                not_before_s=form.not_before_s,
+                not_after_s=form.not_after_s,
+                currency=form.currency,
+                limits=form.limits,
+                serial=0,
+                pin=pin,
+            )
+            tx.put_guest(guest)
+            tx.append_event(
+                fact(
+                    EventType.GUEST_CHECKED_IN,
+                    now_s,
+                    guest=ref,
+                    child=form.child,
+                    crew=form.crew,
+                    zones=zones,
+                )
+            )
+            return guest
+
+        return await self._store.write(work)
+
+    async def freeze(self, uid: Uid, reason: str, by: str) -> Band:
+        """Refuse this band everywhere from now on. Idempotent. `reason` is a short code: lost, stolen, other."""
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> Band:
+            band = tx.band(uid)
+            if band is None:
+                raise NotFound("band", uid)
+            return freeze_band(tx, band, now_s, reason, by)
+
+        return await self._store.write(work)
+
+    async def freeze_guest(self, ref: GuestRef, reason: str, by: str) -> list[Band]:
+        """Freeze every band this guest could still use."""
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> list[Band]:
+            if tx.guest(ref) is None:
+                raise NotFound("guest", ref)
+            usable = [b for b in tx.bands_of(ref) if b.state in (BandState.ISSUED, BandState.ENCODING)]
+            return [freeze_band(tx, band, now_s, reason, by) for band in usable]
+
+        return await self._store.write(work)
+
+    async def give_back(self, uid: Uid) -> Band:
+        """A band handed in. It opens nothing until it is issued again."""
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> Band:
+            band = tx.band(uid)
+            if band is None:
+                raise NotFound("band", uid)
+            if band.state is BandState.RETURNED:
+                return band
+            tx.deny(uid, tx.deny_epoch() + 1, "returned")
+            returned = replace(band, state=BandState.RETURNED)
+            tx.put_band(returned)
+            tx.append_event(fact(EventType.BAND_RETURNED, now_s, uid=uid, guest=band.guest, serial=band.serial))
+            return returned
+
+        return await self._store.write(work)
+
+    async def set_pin(self, ref: GuestRef, pin: str) -> None:
+        """Give a guest a new PIN and unlock it."""
+        hashed = await self._pins.hash(pin)
+
+        def work(tx: Tx) -> None:
+            guest = tx.guest(ref)
+            if guest is None:
+                raise NotFound("guest", ref)
+            tx.put_guest(replace(guest, pin=hashed, pin_failures=0))
+
+        await self._store.write(work)
+
+    def _check_form(self, form: CheckinForm) -> int:
+        """The zone mask, or Refused naming the first field that cannot be."""
+        if not _BOOKING.fullmatch(form.booking):
+            raise Refused("bad_booking", "1 to 32 letters, digits, dot, dash or underscore")
+        if len(form.cabins) > 2 or len(set(form.cabins)) != len(form.cabins):
+            raise Refused("bad_cabins", "at most two different cabins")
+        if not all(0 < cabin <= _U16 for cabin in form.cabins):
+            raise Refused("bad_cabins", "cabin numbers are 1 to 65535")
+        unknown = [zone for zone in form.zones if zone not in self._zones]
+        if unknown:
+            raise Refused("unknown_zone", f"{unknown[0]!r}; configured: {', '.join(self._zones)}")
+        if not 0 <= form.not_before_s < form.not_after_s <= _U32:
+            raise Refused("bad_validity", "not_before_s must be before not_after_s")
+        if not _CURRENCY.fullmatch(form.currency):
+            raise Refused("bad_currency", "three capital letters of ISO 4217")
+        limits = form.limits
+        if min(limits.stay_minor, limits.day_minor, limits.verify_above_minor) < 0:
+            raise Refused("bad_limits", "limits are minor units, 0 or more")
+        return sum({1 << self._zones[zone] for zone in form.zones})
+
+
+def _stay_for(tx: Tx, cabin: int, booking: str) -> int:
+    """The number of this booking's stay in the cabin: the running one for the same party, else the next."""
+    key = f"stay:{cabin}"
+    last, _, party = (tx.meta(key) or "0:").partition(":")
+    if party == booking:
+        return int(last)
+    stay = max(int(last), tx.stay_of(cabin)) + 1
+    if stay > _U16:
+        raise Conflict(f"cabin {cabin} has used up its stay numbers: rotate the keys and begin again")
+    tx.set_meta(key, f"{stay}:{booking}")
+    return stay
+
+
+def freeze_band(tx: Tx, band: Band, at_s: int, reason: str, by: str) -> Band:
+    """Put a band on the deny list, inside the caller's transaction. Idempotent."""
+    if band.state is BandState.FROZEN:
+        return band
+    epoch = tx.deny_epoch() + 1
+    tx.deny(band.uid, epoch, reason)
+    frozen = replace(band, state=BandState.FROZEN)
+    tx.put_band(frozen)
+    tx.append_event(
+        fact(
+            EventType.BAND_FROZEN,
+            at_s,
+            uid=band.uid,
+            guest=band.guest,
+            serial=band.serial,
+            epoch=epoch,
+            reason=reason,
+            by=by,
+        )
+    )
+    return frozen

@@ -1,0 +1,210 @@
+"""Personalise a band: five keys, locked file settings, SDM, token, Random ID; from any point at which it was torn.
+
+Nothing is assumed of the card: every step asks what is already done. Before each ChangeKey the journal says which
+key is about to go from which version to which; the keys themselves follow from the sealed key file and the UID, so
+a torn card can always be finished and the journal holds no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bandwire import apdu, ndef
+from bandwire.aes import Aes
+from bandwire.errors import RemoteError, StatusError
+from bandwire.files import (
+    FILE_CC,
+    FILE_NDEF,
+    FILE_TOKEN,
+    FREE,
+    FULL,
+    MAC,
+    PLAIN,
+    FileSettings,
+    parse_settings,
+    rights_word,
+    sdm_rights_word,
+    sun_settings,
+)
+from bandwire.keys import K_FILE, K_MASTER, K_META, K_TOKEN_READ, K_WRITE, KEY_COUNT, change_key_data
+from bandwire.token import Status, TokenBody, assemble
+from steward.domain.access import Refusal
+from steward.domain.guests import KeyChange
+from steward.domain.ids import uid_from
+from steward.errors import CardRefused
+from steward.ports import Card, Entropy, KeyRing, Store, Tx
+from steward.services.card import CardTalk
+
+STEPS = KEY_COUNT + 7
+_UID_SIZE = 7
+_LOCKED_FOR_PHONES = b"\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """What a card on the encoder is, before anything is changed."""
+
+    uid: bytes
+    active: bool
+    random_id: bool
+    versions: tuple[int, ...]  # of keys 0..4, as the card labels them
+
+
+class Personaliser:
+    """Encodes one card. `progress` is told each step done."""
+
+    def __init__(
+        self,
+        card: Card,
+        store: Store,
+        keyring: KeyRing,
+        aes: Aes,
+        entropy: Entropy,
+        sun_template: str,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._talk = CardTalk(card, keyring, aes, entropy, sun_template)
+        self._card = card
+        self._store = store
+        self._keyring = keyring
+        self._template = sun_template
+        self._progress = progress
+        self._done = 0
+
+    async def inspect(self) -> CardState:
+        """Select the card, learn its UID, kind and key versions. Changes nothing."""
+        talk = self._talk
+        await talk.select()
+        random_id = len(self._card.anticollision_id) != _UID_SIZE
+        if random_id:
+            await talk.identify()
+        else:
+            talk.uid = self._card.anticollision_id
+        versions = tuple([await talk.version_of(key_no) for key_no in range(KEY_COUNT)])
+        held = {0, *self._keyring.versions()}
+        if not held.issuperset(versions):
+            raise CardRefused(Refusal.FOREIGN_CARD.value, f"key versions {versions}; this gateway holds {held}")
+        # Without a session an active band asks for one; a passive card does not know the command.
+        _, sw = await talk.raw(apdu.native(apdu.INS_SIGN_CHARGE))
+        if sw not in (apdu.SW_AUTH, apdu.SW_LENGTH, apdu.SW_ILLEGAL_COMMAND):
+            raise CardRefused(Refusal.NOT_OUR_CARD.value, apdu.describe(sw), sw)
+        self._step()
+        return CardState(talk.uid, sw != apdu.SW_ILLEGAL_COMMAND, random_id, versions)
+
+    async def write(self, state: CardState, body: TokenBody, status: Status, random_id: bool) -> None:
+        """Key the card, lock it, write the token and read it back. Raises CardRefused or CardRemoved."""
+        try:
+            await self._write(state, body, status, random_id)
+        except StatusError as error:
+            raise CardRefused(Refusal.ENCODE_FAILED.value, apdu.describe(error.sw), error.sw) from error
+        except RemoteError as error:
+            raise CardRefused(Refusal.ENCODE_FAILED.value, str(error)) from error
+
+    async def _write(self, state: CardState, body: TokenBody, status: Status, random_id: bool) -> None:
+        talk = self._talk
+        target = body.key_version
+        await self._open_master(state)
+        for key_no in range(KEY_COUNT - 1, 0, -1):
+            await self._change_key(state, key_no, target)
+        if state.versions[K_MASTER] != target:
+            await self._change_key(state, K_MASTER, target)
+            await talk.authenticate(K_MASTER, target)
+        else:
+            self._step()
+        await self._lock_files()
+        await talk.switch_key(K_WRITE, target)
+        await self._write_files(body, status)
+        if random_id and not state.random_id:
+            await talk.switch_key(K_MASTER, target)
+            await talk.send(apdu.INS_SET_CONFIGURATION, b"\x00", b"\x02", FULL)
+        self._step()
+
+    async def _open_master(self, state: CardState) -> None:
+        """Authenticate with K0 as the card labels it; after a tear in its ChangeKey, once more with the other one."""
+        version = state.versions[K_MASTER]
+        try:
+            await self._talk.authenticate(K_MASTER, version)
+        except CardRefused as error:
+            if error.code != Refusal.AUTH_FAILED.value:
+                raise
+            other = await self._torn_master(version)
+            if other is None:
+                raise CardRefused(
+                    Refusal.FOREIGN_CARD.value, f"its master key is not ours at version {version}", error.sw
+                ) from error
+            await self._talk.authenticate(K_MASTER, other)
+        self._step()
+
+    async def _torn_master(self, tried: int) -> int | None:
+        changes = await self._store.read(lambda tx: tx.key_changes(uid_from(self._talk.uid)))
+        for change in changes:
+            if change.key_no == K_MASTER and not change.done:
+                versions = {change.old_version, change.new_version} - {tried}
+                return versions.pop() if len(versions) == 1 else None
+        return None
+
+    async def _change_key(self, state: CardState, key_no: int, target: int) -> None:
+        old = state.versions[key_no]
+        if old != target:
+            await self._journal(key_no, old, target, done=False)
+            new_key = self._keyring.card_key(self._talk.uid, key_no, target)
+            old_key = self._keyring.card_key(self._talk.uid, key_no, old)
+            data = change_key_data(key_no, new_key, target, old_key)
+            if key_no == K_MASTER:
+                channel = self._talk.channel
+                command = channel.command(apdu.INS_CHANGE_KEY, bytes((key_no,)), data, FULL)
+                channel.closing_response(await self._card.exchange(command))
+            else:
+                await self._talk.send(apdu.INS_CHANGE_KEY, bytes((key_no,)), data, FULL)
+            await self._journal(key_no, old, target, done=True)
+        self._step()
+
+    async def _journal(self, key_no: int, old: int, new: int, done: bool) -> None:
+        change = KeyChange(uid_from(self._talk.uid), key_no, old, new, done)
+
+        def work(tx: Tx) -> None:
+            tx.journal_key_change(change)
+
+        await self._store.write(work)
+
+    async def _lock_files(self) -> None:
+        for file_no, wanted in ((FILE_TOKEN, token_settings()), (FILE_NDEF, ndef_settings(self._template))):
+            header = bytes((file_no,))
+            answer = await self._talk.send(apdu.INS_GET_FILE_SETTINGS, header, b"", MAC)
+            if parse_settings(answer).encode_change() != wanted.encode_change():
+                await self._talk.send(apdu.INS_CHANGE_FILE_SETTINGS, header, wanted.encode_change(), FULL)
+            self._step()
+        # Tells phones not to offer writing; the access rights are what protects the file.
+        header = apdu.file_range(FILE_CC, ndef.CC_WRITE_OFFSET, 1)
+        await self._talk.send(apdu.INS_WRITE_DATA, header, _LOCKED_FOR_PHONES, PLAIN)
+        self._step()
+
+    async def _write_files(self, body: TokenBody, status: Status) -> None:
+        url, _, _ = ndef.url_file(self._template)
+        await self._talk.send(apdu.INS_WRITE_DATA, apdu.file_range(FILE_NDEF, 0, len(url)), url, PLAIN)
+        self._step()
+        packed = body.pack()
+        token = assemble(packed, self._keyring.sign_token(packed), status.pack())
+        header = apdu.file_range(FILE_TOKEN, 0, len(token))
+        await self._talk.send(apdu.INS_WRITE_DATA, header, token, FULL)
+        if await self._talk.send(apdu.INS_READ_DATA, header, b"", FULL) != token:
+            raise CardRefused(Refusal.ENCODE_MISMATCH.value, "the token reads back differently: use another band")
+        self._step()
+
+    def _step(self) -> None:
+        self._done += 1
+        self._progress(self._done)
+
+
+def token_settings() -> FileSettings:
+    """File 03 as issued: read K1, write and both K4, change K0, always encrypted."""
+    rights = rights_word(K_TOKEN_READ, K_WRITE, K_WRITE, K_MASTER)
+    return FileSettings(FULL, rights, 128)
+
+
+def ndef_settings(sun_template: str) -> FileSettings:
+    """File 02 as issued: anyone reads it with SUN mirrors, K4 writes."""
+    _, picc_offset, mac_offset = ndef.url_file(sun_template)
+    rights = rights_word(FREE, K_WRITE, K_WRITE, K_MASTER)
+    return sun_settings(rights, 256, sdm_rights_word(K_META, K_FILE, K_FILE), picc_offset, mac_offset, mac_offset)
