@@ -21,7 +21,7 @@ lint: setup .venv/mpy-stubs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	sh tools/lint_firmware.sh
+	.venv/bin/mypy --config-file firmware/mypy.ini
 	.venv/bin/lint-imports
 
 .venv/mpy-stubs: constraints.txt
