@@ -21,7 +21,7 @@ lint: setup .venv/mpy-stubs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/mypy --config-file firmware/mypy.ini
+	.venv/bin/mypy --config-file firmware/device/mypy.ini
 	.venv/bin/lint-imports
 
 .venv/mpy-stubs: constraints.txt
@@ -30,7 +30,7 @@ lint: setup .venv/mpy-stubs
 	@touch $@
 
 bench: setup
-	@$(PY) -m bench $(ARGS)
+	@PYTHONPATH=tools $(PY) -m bench $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

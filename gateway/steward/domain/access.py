@@ -27,7 +27,7 @@ class Refusal(StrEnum):
     AUTH_FAILED = "auth_failed"  # our key does not fit: blank, foreign, cloned without keys
     AUTH_DELAYED = "auth_delayed"  # the band slows down after wrong keys: hold still, tap again
     CARD_LOCKED = "card_locked"  # a passive band that has counted too many wrong keys
-    TOKEN_UNREADABLE = "token_unreadable"  # authenticated, but its token file is not a token
+    TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 authenticated, but its token file is not a token
     READER_FAULT = "reader_fault"
     STORE_UNAVAILABLE = "store_unavailable"  # could not record the decision: fails closed
     # at the desk, while a band is being encoded

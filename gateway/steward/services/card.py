@@ -12,7 +12,7 @@ from typing import TypeVar
 from bandwire import apdu, charge, ndef, sdm, session
 from bandwire.aes import Aes
 from bandwire.errors import AuthFailed, RemoteError, StatusError
-from bandwire.files import FILE_NDEF, FILE_TOKEN, FULL, MAC, MAC_CHARS
+from bandwire.files import FILE_NDEF, FILE_TOKEN, FULL, MAC, MAC_CHARS, PICC_CHARS
 from bandwire.keys import K_META, K_TOKEN_READ
 from bandwire.token import TOKEN_SIZE
 from steward.domain.access import Refusal
@@ -30,7 +30,7 @@ class Sun:
     uid: bytes
     counter: int
     picc: bytes  # 16 bytes, encrypted
-    mac: bytes  # 8 bytes, by K3
+    mac: bytes  # 8 bytes, by K3; empty where only the UID was wanted
     key_version: int  # whose K2 opened it
 
 
@@ -79,7 +79,7 @@ class CardTalk:
         """
         shown = self._card.anticollision_id
         if want_sun or len(shown) != _UID_SIZE:
-            self.sun = await self._read_sun()
+            self.sun = await self._read_sun(want_sun)
             self.uid, self.key_version = self.sun.uid, self.sun.key_version
             if len(shown) == _UID_SIZE and shown != self.uid:
                 raise CardRefused(Refusal.UID_MISMATCH.value, "the card shows two UIDs")
@@ -100,7 +100,7 @@ class CardTalk:
         return data[0]
 
     async def authenticate(self, key_no: int = K_TOKEN_READ, version: int | None = None) -> None:
-        """EV2First with key `key_no` of this band; two APDUs. Never tries a second key: that is how cards get locked."""
+        """EV2First with key `key_no` of this band; two APDUs. Never tries a second key: that locks cards."""
         key = self._keys.card_key(self.uid, key_no, self.key_version if version is None else version)
         await self._authenticate(session.ReaderAuth(self._aes, key_no, key, self._entropy.token_bytes(16)))
 
@@ -147,20 +147,23 @@ class CardTalk:
         except (AuthFailed, RemoteError) as error:
             raise _refused(Refusal.AUTH_FAILED, error) from error
 
-    async def _read_sun(self) -> Sun:
-        length = self._mac_offset + MAC_CHARS
-        header = bytes((FILE_NDEF,)) + bytes(3) + length.to_bytes(3, "little")
-        data, sw = await self.raw(apdu.native(apdu.INS_READ_DATA, header))
+    async def _read_sun(self, with_mac: bool) -> Sun:
+        """Read the mirrors and no more: every byte costs air time. Doors need the UID only."""
+        start = self._picc_offset
+        end = self._mac_offset + MAC_CHARS if with_mac else start + PICC_CHARS
+        data, sw = await self.raw(apdu.native(apdu.INS_READ_DATA, apdu.file_range(FILE_NDEF, start, end - start)))
         if sw != apdu.SW_OK:
             raise CardRefused(Refusal.NOT_OUR_CARD.value, apdu.describe(sw), sw)
-        picc, mac = _remote(Refusal.NOT_OUR_CARD, lambda: sdm.read_sun(data, self._picc_offset, self._mac_offset))
+        if not with_mac:
+            data += b"0" * (self._mac_offset + MAC_CHARS - end)
+        picc, mac = _remote(Refusal.NOT_OUR_CARD, lambda: sdm.read_sun(data, 0, self._mac_offset - start))
         for version in self._keys.versions():
             try:
                 uid, counter = sdm.open_picc(self._aes, self._keys.card_key(b"", K_META, version), picc)
             except RemoteError:
                 continue  # another voyage's K2: the tag byte does not fit
             if uid[0] == _NXP_MANUFACTURER:
-                return Sun(uid, counter, picc, mac, version)
+                return Sun(uid, counter, picc, mac if with_mac else b"", version)
         raise CardRefused(Refusal.NOT_OUR_CARD.value, "no K2 held here opens its SUN message")
 
 

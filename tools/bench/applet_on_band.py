@@ -1,0 +1,69 @@
+"""Runs on MicroPython: the applet alone, each command timed. Prints JSON: {command: [microseconds, ...]}.
+
+Arguments: a fresh folder for flash, and how often to repeat.
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+
+from band.aes import CryptolibAes
+from band.applet import Applet
+from band.boards.desktop import FolderFlash
+from band.card import Card, factory_records
+from band.store import Store
+from bandwire import apdu, charge
+from bandwire.files import FULL, MAC
+from bandwire.session import ReaderAuth
+
+FOLDER, ROUNDS = sys.argv[1], int(sys.argv[2])
+UID = b"\x04\x11\x22\x33\x44\x55\x66"
+AES = CryptolibAes()
+TIMES = {}
+
+
+def nothing(*_):
+    pass
+
+
+def timed(name, applet, command):
+    start = time.ticks_us()
+    answer = applet.process(command)
+    TIMES.setdefault(name, []).append(time.ticks_diff(time.ticks_us(), start))
+    return answer
+
+
+def main():
+    store = Store(FolderFlash(FOLDER))
+    store.format(factory_records(UID))
+    applet = Applet(AES, Card(store, nothing), os.urandom, nothing, True)
+    whole_token = apdu.file_range(3, 0, 128)
+    for _ in range(ROUNDS):
+        gc.collect()  # as the band does between taps
+        applet.reset()
+        timed("SELECT", applet, apdu.select_df())
+        timed("GetKeyVersion", applet, apdu.native(apdu.INS_GET_KEY_VERSION, b"\x01"))
+        channel = authenticate(applet, 3)
+        token = timed(
+            "WriteData 128 B Full", applet, channel.command(apdu.INS_WRITE_DATA, whole_token, bytes(128), FULL)
+        )
+        channel.response(token, FULL)
+        channel = authenticate(applet, 1)
+        request = charge.pack_request(450, "EUR", "bar-1", os.urandom(16))
+        answer = timed("SignCharge", applet, channel.command(apdu.INS_SIGN_CHARGE, b"", request, MAC))
+        channel.response(answer, MAC)
+        channel = authenticate(applet, 2)
+        answer = timed("ReadData 128 B Full", applet, channel.command(apdu.INS_READ_DATA, whole_token, b"", FULL))
+        channel.response(answer, FULL)
+    print(json.dumps(TIMES))
+
+
+def authenticate(applet, key_no):
+    auth = ReaderAuth(AES, key_no, bytes(16), os.urandom(16))
+    part1 = timed("AuthenticateEV2First part 1", applet, auth.start())
+    return auth.finish(timed("AuthenticateEV2First part 2", applet, auth.step(part1)))
+
+
+main()
