@@ -1,0 +1,329 @@
+"""A store in memory that behaves as the SQLite store does, for tests and for simulations that must replay.
+
+No threads: writes are queued and run in order on a later turn of the event loop, as if a group commit took a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from steward.adapters.store_jobs import Job
+from steward.adapters.store_rules import (
+    ReadOnlyError,
+    TransactionOverError,
+    check_charge,
+    check_guest,
+    check_posting_count,
+    decode_payload,
+    encode_payload,
+    guest_of_account,
+)
+from steward.domain.charges import Charge, ChargeState
+from steward.domain.events import EventType, NewEvent, StoredEvent
+from steward.domain.guests import Band, Guest, KeyChange
+from steward.domain.ids import AccountId, GuestRef, TapId, TillId, TransactionId, Uid
+from steward.domain.ledger import LedgerTransaction, check_transaction, guest_account
+from steward.errors import Busy, Conflict, StoreUnavailable
+from steward.ports import Store, Tx
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+_SPENDING = (ChargeState.HELD, ChargeState.POSTED, ChargeState.DISPUTED)
+_LIVE = (ChargeState.HELD, ChargeState.POSTED)
+
+
+class _State:
+    """Everything the store keeps. Records are immutable, so keeping the old value is enough to undo."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.events: dict[int, tuple[EventType, int, bytes]] = {}
+        self.guests: dict[GuestRef, Guest] = {}
+        self.bands: dict[Uid, Band] = {}
+        self.key_changes: dict[tuple[Uid, int], KeyChange] = {}
+        self.stays: dict[int, int] = {}
+        self.serials: dict[GuestRef, int] = {}
+        self.denied: dict[Uid, tuple[int, str]] = {}
+        self.charges: dict[TapId, Charge] = {}
+        self.counters: dict[tuple[Uid, str], int] = {}
+        self.taps_of: dict[GuestRef, list[TapId]] = {}
+        self.ledger: dict[TransactionId, LedgerTransaction] = {}
+        self.ledger_of: dict[AccountId, list[TransactionId]] = {}
+        self.currencies: dict[AccountId, list[str]] = {}
+        self.balances: dict[tuple[AccountId, str], int] = {}
+        self.meta: dict[str, str] = {}
+
+
+class MemoryTx:
+    """One transaction on the state, with an undo log."""
+
+    def __init__(self, state: _State, *, read_only: bool) -> None:
+        self._held: _State | None = state
+        self._read_only = read_only
+        self._undo: list[Callable[[], None]] = []
+
+    @property
+    def _state(self) -> _State:
+        if self._held is None:
+            raise TransactionOverError
+        return self._held
+
+    def _put(self, table: dict[K, V], key: K, value: V) -> None:
+        if self._read_only:
+            raise ReadOnlyError
+        if key in table:
+            old = table[key]
+            self._undo.append(lambda: table.__setitem__(key, old))
+        else:
+            self._undo.append(lambda: table.__delitem__(key))
+        table[key] = value
+
+    def _add(self, table: dict[K, list[V]], key: K, value: V) -> None:
+        """Append to an index."""
+        known = table.setdefault(key, [])
+        known.append(value)
+        self._undo.append(lambda: known.__delitem__(-1))
+
+    def end(self, *, keep: bool) -> None:
+        """Forget the undo log, or run it backwards. The transaction is of no use afterwards."""
+        if not keep:
+            for undo in reversed(self._undo):
+                undo()
+        self._undo.clear()
+        self._held = None
+
+    # events
+
+    def append_event(self, event: NewEvent) -> int:
+        state = self._state
+        seq = len(state.events) + 1
+        self._put(state.events, seq, (event.type, event.at_s, encode_payload(event.payload)))
+        return seq
+
+    def events(self, after_seq: int, limit: int) -> Sequence[StoredEvent]:
+        state = self._state
+        first = max(after_seq, 0) + 1
+        last = min(len(state.events), first - 1 + max(limit, 0))
+        found = []
+        for seq in range(first, last + 1):
+            kind, at_s, payload = state.events[seq]
+            found.append(StoredEvent(state.epoch, seq, kind, at_s, decode_payload(payload)))
+        return found
+
+    def epoch(self) -> int:
+        return self._state.epoch
+
+    # guests, stays, bands
+
+    def put_guest(self, guest: Guest) -> None:
+        state = self._state
+        check_guest(guest)
+        posted = state.currencies.get(guest_account(guest.ref), ())
+        if any(other != guest.currency for other in posted):
+            raise Conflict("ledger: a guest's account has one currency")
+        self._put(state.guests, guest.ref, guest)
+
+    def guest(self, ref: GuestRef) -> Guest | None:
+        return self._state.guests.get(ref)
+
+    def guests(self) -> Sequence[Guest]:
+        return list(self._state.guests.values())
+
+    def put_band(self, band: Band) -> None:
+        self._put(self._state.bands, band.uid, band)
+
+    def band(self, uid: Uid) -> Band | None:
+        return self._state.bands.get(uid)
+
+    def bands_of(self, ref: GuestRef) -> Sequence[Band]:
+        bands = [band for band in self._state.bands.values() if band.guest == ref]
+        return sorted(bands, key=lambda band: (band.serial, band.uid))
+
+    def journal_key_change(self, change: KeyChange) -> None:
+        self._put(self._state.key_changes, (change.uid, change.key_no), change)
+
+    def key_changes(self, uid: Uid) -> Sequence[KeyChange]:
+        changes = [change for change in self._state.key_changes.values() if change.uid == uid]
+        return sorted(changes, key=lambda change: change.key_no)
+
+    # what doors remember
+
+    def stay_of(self, cabin: int) -> int:
+        return self._state.stays.get(cabin, 0)
+
+    def adopt_stay(self, cabin: int, stay: int) -> None:
+        stays = self._state.stays
+        self._put(stays, cabin, max(stay, stays.get(cabin, 0)))
+
+    def serial_of(self, ref: GuestRef) -> int:
+        return self._state.serials.get(ref, 0)
+
+    def adopt_serial(self, ref: GuestRef, serial: int) -> None:
+        serials = self._state.serials
+        self._put(serials, ref, max(serial, serials.get(ref, 0)))
+
+    def deny_epoch(self) -> int:
+        return max((epoch for epoch, _ in self._state.denied.values()), default=0)
+
+    def deny(self, uid: Uid, epoch: int, reason: str) -> None:
+        denied = self._state.denied
+        known = denied.get(uid)
+        self._put(denied, uid, known if known is not None and known[0] > epoch else (epoch, reason))
+
+    def denied_at(self, uid: Uid) -> int | None:
+        known = self._state.denied.get(uid)
+        return None if known is None else known[0]
+
+    # money
+
+    def put_charge(self, charge: Charge) -> None:
+        state = self._state
+        check_charge(charge)
+        tap_id = charge.request.tap_id
+        self._put(state.charges, tap_id, charge)
+        if charge.evidence is not None and tap_id not in state.taps_of.get(charge.evidence.guest, ()):
+            self._add(state.taps_of, charge.evidence.guest, tap_id)
+
+    def charge(self, tap_id: TapId) -> Charge | None:
+        return self._state.charges.get(tap_id)
+
+    def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
+        state = self._state
+        charges = [state.charges[tap_id] for tap_id in state.taps_of.get(ref, ())]
+        own = [charge for charge in charges if charge.evidence is not None and charge.evidence.guest == ref]
+        return sorted(own, key=lambda charge: charge.at_s)  # stable: ties stay in the order they came
+
+    def spent_since(self, ref: GuestRef, since_s: int) -> int:
+        return sum(
+            charge.request.amount_minor - charge.refunded_minor
+            for charge in self.charges_of(ref)
+            if charge.state in _SPENDING and charge.at_s >= since_s
+        )
+
+    def similar_charge(
+        self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int
+    ) -> Charge | None:
+        for charge in reversed(self.charges_of(ref)):
+            request = charge.request
+            same = request.till == till and request.amount_minor == amount_minor
+            if same and charge.state in _LIVE and charge.at_s >= since_s:
+                return charge
+        return None
+
+    def charge_counter(self, uid: Uid, kind: str) -> int:
+        return self._state.counters.get((uid, kind), 0)
+
+    def set_charge_counter(self, uid: Uid, kind: str, counter: int) -> None:
+        self._put(self._state.counters, (uid, kind), counter)
+
+    def post(self, transaction: LedgerTransaction) -> None:
+        state = self._state
+        check_transaction(transaction)
+        check_posting_count(transaction)
+        currency = transaction.currency
+        if transaction.id in state.ledger:
+            raise Conflict("ledger: this transaction is already recorded")
+        for posting in transaction.postings:
+            self._check_currency_of(posting.account, currency)
+        self._put(state.ledger, transaction.id, transaction)
+        for posting in transaction.postings:
+            account = posting.account
+            key = (account, currency)
+            self._put(state.balances, key, state.balances.get(key, 0) + posting.amount_minor)
+            if currency not in state.currencies.get(account, ()):
+                self._add(state.currencies, account, currency)
+            self._add(state.ledger_of, account, transaction.id)
+
+    def _check_currency_of(self, account: AccountId, currency: str) -> None:
+        ref = guest_of_account(account)
+        if ref is None:
+            return
+        guest = self._state.guests.get(ref)
+        known = self._state.currencies.get(account) or ([] if guest is None else [guest.currency])
+        if any(other != currency for other in known):
+            raise Conflict("ledger: a guest's account has one currency")
+
+    def balance(self, account: AccountId) -> int:
+        state = self._state
+        return sum(state.balances[account, currency] for currency in state.currencies.get(account, ()))
+
+    def ledger_of(self, account: AccountId) -> Sequence[LedgerTransaction]:
+        state = self._state
+        return [state.ledger[id_] for id_ in state.ledger_of.get(account, ())]
+
+    def ledger_sum(self) -> int:
+        return sum(
+            posting.amount_minor
+            for transaction in self._state.ledger.values()
+            for posting in transaction.postings
+        )
+
+    # small facts
+
+    def meta(self, key: str) -> str | None:
+        return self._state.meta.get(key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._put(self._state.meta, key, value)
+
+
+class MemoryStore:
+    """ports.Store without a disk. At most `queue_max` writes wait; further ones are refused as Busy."""
+
+    def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1) -> None:
+        self._state = _State(first_epoch)
+        self._queue: deque[Job[Tx]] = deque()
+        self._queue_max = queue_max
+        self._closed = False
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """See ports.Store. A write that was accepted is carried out even if its waiter is cancelled."""
+        self._check_open()
+        if len(self._queue) >= self._queue_max:
+            raise Busy(f"{len(self._queue)} writes are waiting already: try again")
+        loop = asyncio.get_running_loop()
+        job: Job[Tx] = Job(loop, work)
+        self._queue.append(job)
+        if len(self._queue) == 1:
+            loop.call_soon(self._commit)
+        result: T = await job.future
+        return result
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """See ports.Store."""
+        self._check_open()
+        tx = MemoryTx(self._state, read_only=True)
+        try:
+            return work(tx)
+        finally:
+            tx.end(keep=True)
+
+    async def close(self) -> None:
+        """Carry out what was accepted, then refuse everything."""
+        self._closed = True
+        self._commit()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+    def _commit(self) -> None:
+        done = []
+        while self._queue:
+            job = self._queue.popleft()
+            tx = MemoryTx(self._state, read_only=False)
+            tx.end(keep=job.run(tx))
+            done.append(job)
+        for job in done:
+            job.resolve()
+
+
+if TYPE_CHECKING:
+
+    def _is_a_store(store: MemoryStore) -> Store:
+        return store

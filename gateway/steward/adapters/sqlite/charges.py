@@ -1,0 +1,117 @@
+"""Charges and what a charge decision asks of them: ports.Tx on the table charge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from steward.adapters.sqlite.statements import Statements, Value, select, upsert
+from steward.adapters.store_rules import check_charge
+from steward.domain.charges import Charge, ChargeRequest, ChargeState, TapEvidence
+from steward.domain.ids import GuestRef, OutletId, TapId, TillId, Uid
+
+_REQUEST = ("till", "outlet", "amount_minor", "currency", "description", "age_restricted", "allow_duplicate")
+_CHARGE = ("at_s", "state", "code", "verification", "refunded_minor", "reason")
+_TAP = ("uid", "guest", "serial", "key_version", "active", "counter", "signed", "mac", "verified", "reader")
+_COLUMNS = ("tap_id", *_REQUEST, *_CHARGE, *_TAP)
+_NO_TAP = (None,) * len(_TAP)
+
+PUT_CHARGE = upsert("charge", ("tap_id",), _COLUMNS[1:])
+CHARGE = select(_COLUMNS, "FROM charge WHERE tap_id = ?")
+CHARGES_OF = select(_COLUMNS, "FROM charge WHERE guest = ? ORDER BY at_s, id")
+# Answered from the index charge_of_guest alone, without a look at the table.
+SPENT_SINCE = """
+SELECT coalesce(sum(amount_minor - refunded_minor), 0) FROM charge
+WHERE guest = ? AND at_s >= ? AND state IN ('held', 'posted', 'disputed')
+"""
+# The duplicate-tap window is a minute or so: few entries of the index are newer, and it is read from the newest.
+SIMILAR_CHARGE = select(
+    _COLUMNS,
+    """
+    FROM charge
+    WHERE guest = ? AND at_s >= ? AND amount_minor = ? AND state IN ('held', 'posted') AND till = ?
+    ORDER BY at_s DESC, id DESC LIMIT 1
+    """,
+)
+
+
+class ChargesTx(Statements):
+    def put_charge(self, charge: Charge) -> None:
+        check_charge(charge)
+        request = charge.request
+        self._change(
+            PUT_CHARGE,
+            (
+                *(request.tap_id, request.till, request.outlet, request.amount_minor, request.currency),
+                *(request.description, request.age_restricted, request.allow_duplicate),
+                *(charge.at_s, charge.state, charge.code, charge.verification),
+                *(charge.refunded_minor, charge.reason),
+                *(_NO_TAP if charge.evidence is None else _evidence_values(charge.evidence)),
+            ),
+        )
+
+    def charge(self, tap_id: TapId) -> Charge | None:
+        row = self._one(CHARGE, (tap_id,))
+        return None if row is None else _charge(row)
+
+    def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
+        return [_charge(row) for row in self._all(CHARGES_OF, (ref,))]
+
+    def spent_since(self, ref: GuestRef, since_s: int) -> int:
+        spent: int = self._one(SPENT_SINCE, (ref, since_s))[0]
+        return spent
+
+    def similar_charge(
+        self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int
+    ) -> Charge | None:
+        row = self._one(SIMILAR_CHARGE, (ref, since_s, amount_minor, till))
+        return None if row is None else _charge(row)
+
+
+def _evidence_values(evidence: TapEvidence) -> tuple[Value, ...]:
+    return (
+        *(evidence.uid, evidence.guest, evidence.serial, evidence.key_version, evidence.active),
+        *(evidence.counter, evidence.signed, evidence.mac, evidence.verified, evidence.reader),
+    )
+
+
+def _charge(row: Sequence[Any]) -> Charge:
+    tap_id, till, outlet, amount_minor, currency, description, age_restricted, allow_duplicate = row[:8]
+    at_s, state, code, verification, refunded_minor, reason = row[8:14]
+    return Charge(
+        request=ChargeRequest(
+            tap_id=TapId(tap_id),
+            till=TillId(till),
+            outlet=OutletId(outlet),
+            amount_minor=amount_minor,
+            currency=currency,
+            description=description,
+            age_restricted=bool(age_restricted),
+            allow_duplicate=bool(allow_duplicate),
+        ),
+        at_s=at_s,
+        state=ChargeState(state),
+        code=code,
+        evidence=_evidence(row[14:]),
+        verification=verification,
+        refunded_minor=refunded_minor,
+        reason=reason,
+    )
+
+
+def _evidence(row: Sequence[Any]) -> TapEvidence | None:
+    uid, guest, serial, key_version, active, counter, signed, mac, verified, reader = row
+    if uid is None:
+        return None
+    return TapEvidence(
+        uid=Uid(uid),
+        guest=GuestRef(guest),
+        serial=serial,
+        key_version=key_version,
+        active=bool(active),
+        counter=counter,
+        signed=signed,
+        mac=mac,
+        verified=None if verified is None else bool(verified),
+        reader=reader,
+    )

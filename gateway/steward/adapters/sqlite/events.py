@@ -1,0 +1,49 @@
+"""Events and small facts: ports.Tx on the tables event, store_state and meta."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from steward.adapters.sqlite.statements import Statements, upsert
+from steward.adapters.store_rules import decode_payload, encode_payload
+from steward.domain.events import EventType, NewEvent, StoredEvent
+
+# The next seq is taken inside the transaction, so one that is rolled back leaves no hole.
+APPEND_EVENT = """
+INSERT INTO event (epoch, seq, type, at_s, payload)
+SELECT s.epoch, 1 + coalesce((SELECT max(e.seq) FROM event AS e WHERE e.epoch = s.epoch), 0), ?, ?, ?
+FROM store_state AS s
+RETURNING seq
+"""
+EVENTS = """
+SELECT epoch, seq, type, at_s, payload FROM event
+WHERE epoch = (SELECT epoch FROM store_state) AND seq > ? ORDER BY seq LIMIT ?
+"""
+EPOCH = "SELECT epoch FROM store_state"
+META = "SELECT value FROM meta WHERE key = ?"
+SET_META = upsert("meta", ("key",), ("value",))
+
+
+class EventsTx(Statements):
+    def append_event(self, event: NewEvent) -> int:
+        payload = encode_payload(event.payload)
+        seq: int = self._change(APPEND_EVENT, (int(event.type), event.at_s, payload))[0][0]
+        return seq
+
+    def events(self, after_seq: int, limit: int) -> Sequence[StoredEvent]:
+        rows = self._all(EVENTS, (after_seq, max(limit, 0)))  # a negative LIMIT would be none at all
+        return [
+            StoredEvent(epoch, seq, EventType(kind), at_s, decode_payload(payload))
+            for epoch, seq, kind, at_s, payload in rows
+        ]
+
+    def epoch(self) -> int:
+        epoch: int = self._one(EPOCH)[0]
+        return epoch
+
+    def meta(self, key: str) -> str | None:
+        row = self._one(META, (key,))
+        return None if row is None else row[0]
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._change(SET_META, (key, value))

@@ -1,0 +1,109 @@
+"""ports.Store on one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from steward.adapters.sqlite.connect import check_folder, connect, create_file, store_error
+from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
+from steward.adapters.sqlite.migrations import Migration, migrate
+from steward.adapters.sqlite.readers import ReaderPool
+from steward.adapters.sqlite.tx import SqliteTx
+from steward.adapters.sqlite.writer import GroupWriter, WriterCounts
+from steward.errors import StoreUnavailable
+from steward.ports import Store
+
+T = TypeVar("T")
+
+# An event log that has never been used may begin at any epoch; a used one keeps its own.
+_BEGIN_EPOCH = "UPDATE store_state SET epoch = max(epoch, ?) WHERE NOT EXISTS (SELECT 1 FROM event)"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """Bounds of an open store."""
+
+    write_queue_max: int = 1024  # writes accepted and not yet durable
+    batch_max: int = 128  # closures in one commit
+    read_queue_max: int = 256
+    reader_count: int = 2
+    close_timeout_s: float = 30.0
+
+
+class SqliteStore:
+    """The gateway's store. Open it with `open`; `close` finishes what was accepted."""
+
+    def __init__(
+        self, writer: GroupWriter, readers: ReaderPool, resources: ExitStack, migration: Migration, limits: StoreLimits
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._resources = resources
+        self._limits = limits
+        self.migration = migration
+
+    @classmethod
+    def open(cls, path: Path, *, limits: StoreLimits | None = None, first_epoch: int = 1) -> SqliteStore:
+        """Open the database, made or migrated if need be, for this process alone. Blocks.
+
+        first_epoch: where the event log of a *new* database begins. Give the unix time, so that a gateway which
+        lost its disk never numbers events as it did before. Raises StoreUnavailable.
+        """
+        limits = limits or StoreLimits()
+        check_folder(path)
+        with ExitStack() as resources:
+            lock = DatabaseLock(path)
+            resources.callback(lock.release)
+            check_not_restoring(path)
+            create_file(path)
+            connection = connect(path)
+            resources.callback(connection.close)
+            migration = _prepare(connection, path, first_epoch)
+            readers = ReaderPool(
+                [connect(path, query_only=True) for _ in range(limits.reader_count)], queue_max=limits.read_queue_max
+            )
+            resources.callback(readers.close)
+            writer = GroupWriter(connection, queue_max=limits.write_queue_max, batch_max=limits.batch_max)
+            return cls(writer, readers, resources.pop_all(), migration, limits)
+
+    @property
+    def counts(self) -> WriterCounts:
+        return self._writer.counts
+
+    async def write(self, work: Callable[[SqliteTx], T]) -> T:
+        """See ports.Store. A write that was accepted is carried out even if its waiter is cancelled."""
+        result: T = await self._writer.submit(work)
+        return result
+
+    async def read(self, work: Callable[[SqliteTx], T]) -> T:
+        """See ports.Store."""
+        return await self._readers.run(work)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of the file. Raises StoreUnavailable if a closure does not end."""
+        if not await asyncio.to_thread(self._writer.stop, self._limits.close_timeout_s):
+            raise StoreUnavailable(
+                f"a write has not ended after {self._limits.close_timeout_s:.0f} s: end the process"
+            )
+        await asyncio.to_thread(self._resources.close)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, first_epoch: int) -> Migration:
+    migration = migrate(connection, path)
+    try:
+        connection.execute(_BEGIN_EPOCH, (first_epoch,))
+    except sqlite3.Error as error:
+        raise store_error(error, str(path)) from error
+    return migration
+
+
+if TYPE_CHECKING:
+
+    def _is_a_store(store: SqliteStore) -> Store:
+        return store

@@ -1,0 +1,22 @@
+"""ports.Tx on SQLite, put together from its concerns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from steward.adapters.sqlite.access import AccessTx
+from steward.adapters.sqlite.charges import ChargesTx
+from steward.adapters.sqlite.events import EventsTx
+from steward.adapters.sqlite.guests import GuestsTx
+from steward.adapters.sqlite.ledger import LedgerTx
+from steward.ports import Tx
+
+
+class SqliteTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx):
+    """One closure's view of the database."""
+
+
+if TYPE_CHECKING:
+
+    def _is_a_tx(tx: SqliteTx) -> Tx:
+        return tx

@@ -1,0 +1,215 @@
+"""What a store promises of its transactions: all or nothing, in order, apart, bounded, and over when they are over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.contract.conftest import OpenStore
+from tests.contract.makers import ANNA, ANNAS_ACCOUNT, AT_S, TILL, band, charge, event, guest, tap_id, transaction, uid
+
+from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
+from steward.domain.guests import KeyChange
+from steward.errors import Busy, Refused, StoreUnavailable
+from steward.ports import Store, Tx
+
+WRITES: dict[str, Callable[[Tx], object]] = {
+    "append_event": lambda tx: tx.append_event(event()),
+    "put_guest": lambda tx: tx.put_guest(guest()),
+    "put_band": lambda tx: tx.put_band(band()),
+    "journal_key_change": lambda tx: tx.journal_key_change(KeyChange(uid(1), 0, 0, 7, False)),
+    "adopt_stay": lambda tx: tx.adopt_stay(8104, 3),
+    "adopt_serial": lambda tx: tx.adopt_serial(ANNA, 3),
+    "deny": lambda tx: tx.deny(uid(1), 1, "lost"),
+    "put_charge": lambda tx: tx.put_charge(charge()),
+    "set_charge_counter": lambda tx: tx.set_charge_counter(uid(1), "charge", 9),
+    "post": lambda tx: tx.post(transaction()),
+    "set_meta": lambda tx: tx.set_meta("k", "v"),
+}
+
+
+def everything(tx: Tx) -> tuple[object, ...]:
+    return (
+        *(list(tx.events(0, 99)), tx.epoch(), list(tx.guests()), tx.guest(ANNA), tx.band(uid(1))),
+        *(list(tx.bands_of(ANNA)), list(tx.key_changes(uid(1))), tx.stay_of(8104), tx.serial_of(ANNA)),
+        *(tx.deny_epoch(), tx.denied_at(uid(1)), tx.charge(tap_id(1)), list(tx.charges_of(ANNA))),
+        *(tx.spent_since(ANNA, 0), tx.similar_charge(ANNA, TILL, 450, AT_S), tx.charge_counter(uid(1), "charge")),
+        *(tx.balance(ANNAS_ACCOUNT), list(tx.ledger_of(ANNAS_ACCOUNT)), tx.ledger_sum(), tx.meta("k")),
+    )
+
+
+def test_every_method_of_the_port_is_in_one_of_the_lists() -> None:
+    methods = {name for name in vars(Tx) if not name.startswith("_")}
+    assert methods - set(WRITES) == set(everything.__code__.co_names) & methods
+    assert set(WRITES) <= methods
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_failed_closure_leaves_nothing(store: Store, name: str) -> None:
+    before = await store.read(everything)
+
+    def fail(tx: Tx) -> None:
+        WRITES[name](tx)
+        assert everything(tx) != before  # it sees its own writes
+        raise Refused("late")
+
+    with pytest.raises(Refused, match="late"):
+        await store.write(fail)
+    assert await store.read(everything) == before
+    await store.write(WRITES[name])
+    assert await store.read(everything) != before
+
+
+async def test_a_failed_closure_restores_what_it_had_replaced(store: Store) -> None:
+    def all_of_them(tx: Tx) -> None:
+        for write in WRITES.values():
+            write(tx)
+
+    def change_it_all(tx: Tx) -> None:
+        tx.put_guest(guest(currency="EUR"))
+        tx.put_band(band(serial=9))
+        tx.journal_key_change(KeyChange(uid(1), 0, 7, 8, True))
+        tx.adopt_stay(8104, 4)
+        tx.adopt_serial(ANNA, 4)
+        tx.deny(uid(1), 2, "again")
+        tx.put_charge(charge(amount_minor=1))
+        tx.set_charge_counter(uid(1), "charge", 10)
+        tx.post(transaction(2))
+        tx.set_meta("k", "w")
+        tx.append_event(event(2))
+        raise Refused("all of it")
+
+    await store.write(all_of_them)
+    before = await store.read(everything)
+    with pytest.raises(Refused):
+        await store.write(change_it_all)
+    assert await store.read(everything) == before
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_read_must_not_write(store: Store, name: str) -> None:
+    before = await store.read(everything)
+    with pytest.raises(ReadOnlyError):
+        await store.read(WRITES[name])
+    assert await store.read(everything) == before
+
+
+async def test_the_closures_own_error_comes_back(store: Store) -> None:
+    problem = KeyError("mine")
+
+    def fail(tx: Tx) -> None:
+        raise problem
+
+    for run in (store.write, store.read):
+        with pytest.raises(KeyError) as caught:
+            await run(fail)
+        assert caught.value is problem
+
+
+async def test_a_closure_that_runs_out_of_an_iterator_is_heard_of(store: Store) -> None:
+    for run in (store.write, store.read):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await run(lambda tx: next(iter(tx.bands_of(ANNA))))
+    assert await store.write(lambda tx: tx.append_event(event())) == 1
+
+
+async def test_an_exit_asked_for_in_a_closure_ends_that_closure_only(store: Store) -> None:
+    def leave(tx: Tx) -> None:
+        tx.append_event(event())
+        raise asyncio.CancelledError("from inside")
+
+    with pytest.raises(asyncio.CancelledError):
+        await store.write(leave)
+    assert await store.write(lambda tx: tx.append_event(event())) == 1
+
+
+async def test_failures_among_others_fail_alone(store: Store) -> None:
+    def work(number: int) -> Callable[[Tx], int]:
+        def run(tx: Tx) -> int:
+            seq = tx.append_event(event(number))
+            tx.post(transaction(number))
+            if number % 3 == 0:
+                raise Refused("third", str(number))
+            return seq
+
+        return run
+
+    outcomes = await asyncio.gather(*(store.write(work(n)) for n in range(1, 61)), return_exceptions=True)
+    kept = [n for n in range(1, 61) if n % 3]
+    assert [type(o) for o in outcomes] == [Refused if n % 3 == 0 else int for n in range(1, 61)]
+    assert [o for o in outcomes if isinstance(o, int)] == list(range(1, 41))
+    assert [e.payload["number"] for e in await store.read(lambda tx: tx.events(0, 99))] == kept
+    assert await store.read(lambda tx: (tx.balance(ANNAS_ACCOUNT), tx.ledger_sum())) == (450 * 40, 0)
+
+
+async def test_writes_run_one_after_the_other_in_the_order_asked(store: Store) -> None:
+    def add_one(tx: Tx) -> int:
+        total = int(tx.meta("n") or "0") + 1
+        tx.set_meta("n", str(total))
+        return total
+
+    assert await asyncio.gather(*(store.write(add_one) for _ in range(200))) == list(range(1, 201))
+
+
+async def test_a_reader_never_sees_half_a_transaction(store: Store) -> None:
+    def pair(tx: Tx) -> None:
+        tx.append_event(event(1))
+        tx.append_event(event(2))
+
+    async def look() -> list[int]:
+        counts = []
+        for _ in range(50):
+            first, second = await store.read(lambda tx: (len(tx.events(0, 999)), len(tx.events(0, 999))))
+            assert first == second  # one snapshot for the whole closure
+            counts.append(first)
+        return counts
+
+    counts, *_ = await asyncio.gather(look(), *(store.write(pair) for _ in range(100)))
+    assert [n for n in counts if n % 2] == []
+    assert await store.read(lambda tx: len(tx.events(0, 999))) == 200
+
+
+async def test_too_many_waiting_writes_are_refused_and_the_others_stand(open_store: OpenStore) -> None:
+    store = open_store(8)
+    tasks = [asyncio.create_task(store.write(lambda tx: tx.append_event(event()))) for _ in range(500)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [o for o in outcomes if isinstance(o, Busy)]
+    accepted = sorted(o for o in outcomes if isinstance(o, int))
+    assert len(refused) + len(accepted) == 500
+    assert accepted == list(range(1, len(accepted) + 1))
+    assert len(accepted) >= 8
+    assert await store.write(lambda tx: tx.append_event(event())) == len(accepted) + 1
+
+
+async def test_a_cancelled_waiter_does_not_stop_the_write_or_the_others(store: Store) -> None:
+    tasks = [asyncio.create_task(store.write(lambda tx: tx.append_event(event()))) for _ in range(20)]
+    await asyncio.sleep(0)  # all are accepted now
+    for task in tasks[::2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(o) for o in outcomes] == [asyncio.CancelledError, int] * 10
+    assert await store.write(lambda tx: tx.append_event(event())) == 21
+
+
+async def test_a_transaction_kept_beyond_its_closure_is_of_no_use(store: Store) -> None:
+    kept: list[Tx] = []
+    await store.write(kept.append)
+    await store.read(kept.append)
+    for tx in kept:
+        with pytest.raises(TransactionOverError):
+            tx.meta("k")
+        with pytest.raises(TransactionOverError):
+            tx.epoch()
+
+
+async def test_a_closed_store_refuses_and_closes_again(store: Store) -> None:
+    accepted = [asyncio.create_task(store.write(lambda tx: tx.append_event(event()))) for _ in range(5)]
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+    assert await asyncio.gather(*accepted) == [1, 2, 3, 4, 5]
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.write(lambda tx: tx.append_event(event()))
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.read(lambda tx: tx.epoch())

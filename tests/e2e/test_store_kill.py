@@ -1,0 +1,164 @@
+"""A gateway's store killed with -9 in the middle of its work: what was acknowledged is there, and nothing is half there.
+
+This file is also the program that is killed: it pays from 24 tills at once and prints each payment's number once the
+store has acknowledged it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import select
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from steward.adapters.sqlite.migrations import SCHEMA_VERSION
+from steward.adapters.sqlite.store import SqliteStore
+from steward.adapters.sqlite.verify import find_damage
+from steward.domain import ledger
+from steward.domain.charges import Charge, ChargeRequest, ChargeState, TapEvidence
+from steward.domain.events import EventType, NewEvent
+from steward.domain.ids import GuestRef, OutletId, TapId, TillId, Uid
+from steward.errors import Refused
+from steward.ports import Tx
+
+SEED = 20_260_701
+ROUNDS = 20
+TILLS = 24
+ROOM_PER_ROUND = 1_000_000
+START_S = 60.0
+OUTLET = OutletId("pool-bar")
+
+
+def amount_of(number: int) -> int:
+    return 100 + number % 900
+
+
+def tap_of(number: int) -> TapId:
+    return TapId(f"{number:032x}")
+
+
+def pay(number: int) -> Callable[[Tx], None]:
+    """Ledger, charge, event and counter of one payment. Every seventh is refused after all of it was written."""
+    guest, uid = GuestRef(f"{number % 50:016x}"), Uid(f"04{number % 50:012X}")
+    request = ChargeRequest(tap_of(number), TillId("BAR00001"), OUTLET, amount_of(number), "EUR")
+    evidence = TapEvidence(uid, guest, 1, 1, True, number, bytes(31), bytes(8), True)
+    sale = ledger.Sale(request.tap_id, guest, OUTLET, "EUR")
+
+    def work(tx: Tx) -> None:
+        tx.put_charge(Charge(request, number, ChargeState.POSTED, "posted", evidence))
+        tx.post(ledger.charge(sale, amount_of(number), number))
+        tx.append_event(NewEvent(EventType.CHARGE_POSTED, number, {"number": number}))
+        tx.set_charge_counter(uid, "charge", number)
+        if number % 7 == 0:
+            raise Refused("planned")
+
+    return work
+
+
+async def child(path: Path, first: int) -> None:
+    store = SqliteStore.open(path)
+    os.write(1, b"ready\n")
+
+    async def till(number: int) -> None:
+        for mine in range(first + number, first + ROOM_PER_ROUND, TILLS):
+            try:
+                await store.write(pay(mine))
+            except Refused:
+                continue
+            os.write(1, b"%d\n" % mine)
+
+    await asyncio.gather(*(till(number) for number in range(TILLS)))
+
+
+def run_and_kill(path: Path, first: int, after_s: float) -> set[int]:
+    """Start the child, kill it `after_s` after it is ready; return the numbers it had acknowledged."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    command = [sys.executable, "-W", "error", __file__, str(path), str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        said = b""
+        kill_at = time.monotonic() + START_S
+        while time.monotonic() < kill_at:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, kill_at - time.monotonic()))
+            if ready:
+                chunk = os.read(pipe, 65536)
+                assert chunk, f"the child ended by itself: {process.wait()}"
+                if not said:
+                    kill_at = time.monotonic() + after_s
+                said += chunk
+        process.kill()
+        while chunk := os.read(pipe, 65536):
+            said += chunk
+    assert said.startswith(b"ready\n"), "the child did not start"
+    whole = said[: said.rindex(b"\n")].decode().split("\n")
+    return {int(line) for line in whole[1:]}
+
+
+def numbers(connection: sqlite3.Connection, query: str) -> list[int]:
+    return [int(row[0]) for row in connection.execute(query)]
+
+
+def check_whole(path: Path, acknowledged: set[int]) -> int:
+    """Reopen as a gateway would, then look at the tables themselves. Returns how many payments there are."""
+
+    async def reopen() -> tuple[int, int, int]:
+        store = SqliteStore.open(path)
+        try:
+            return await store.read(
+                lambda tx: (tx.ledger_sum(), tx.balance(ledger.revenue_account(OUTLET)), len(tx.events(0, 10**9)))
+            )
+        finally:
+            await store.close()
+
+    total, sold, event_count = asyncio.run(reopen())
+    connection = sqlite3.connect(path)
+    try:
+        charged = numbers(connection, "SELECT at_s FROM charge ORDER BY at_s")
+        assert acknowledged <= set(charged)
+        assert [n for n in charged if n % 7 == 0] == []
+        assert charged == numbers(connection, "SELECT at_s FROM ledger_transaction ORDER BY at_s")
+        assert charged == numbers(connection, "SELECT at_s FROM event ORDER BY at_s")
+        assert [tap_of(n) for n in charged] == [
+            row[0] for row in connection.execute("SELECT tap_id FROM charge ORDER BY at_s")
+        ]
+        assert numbers(connection, "SELECT count(*) FROM posting") == [2 * len(charged)]
+        newest = {n % 50: 0 for n in charged}
+        for n, order in sorted(
+            zip(charged, numbers(connection, "SELECT seq FROM event ORDER BY at_s"), strict=True), key=lambda p: p[1]
+        ):
+            newest[n % 50] = n if order else 0
+        counters = connection.execute("SELECT uid, counter FROM charge_counter").fetchall()
+        assert {int(uid[2:], 16): counter for uid, counter in counters} == newest
+        assert (total, event_count) == (0, len(charged))
+        assert sold == -sum(map(amount_of, charged))
+        assert find_damage(connection, SCHEMA_VERSION) == []
+    finally:
+        connection.close()
+    return len(charged)
+
+
+def test_acknowledged_payments_survive_kill_9(tmp_path: Path) -> None:
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    path = tmp_path / "steward.db"
+    acknowledged: set[int] = set()
+    killed_at_work = 0
+    for round_ in range(ROUNDS):
+        first = round_ * ROOM_PER_ROUND + 1
+        told = run_and_kill(path, first, rng.uniform(0.0, 0.25))
+        killed_at_work += bool(told)
+        acknowledged |= told
+        check_whole(path, acknowledged)
+    assert killed_at_work > ROUNDS // 2
+    assert len(acknowledged) > 100 * ROUNDS // 2
+
+
+if __name__ == "__main__":
+    asyncio.run(child(Path(sys.argv[1]), int(sys.argv[2])))
