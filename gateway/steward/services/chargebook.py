@@ -1,0 +1,138 @@
+"""The inside of a charge's transaction: what the guest has spent, the decision, the row, the postings and the event.
+
+Everything here takes a running transaction. Several services write charges; they all do it through this book.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steward.domain.charges import (
+    DUPLICATE_WINDOW_S,
+    HOLD_S,
+    Charge,
+    ChargeDecision,
+    ChargeRefusal,
+    ChargeRequest,
+    ChargeState,
+    Spending,
+    decide_charge,
+    hold_expired,
+    refused,
+    sale_of,
+    ship_day_start,
+)
+from steward.domain.events import EventType, NewEvent, Scalar
+from steward.domain.evidence import charge_payload
+from steward.domain.guests import Guest
+from steward.domain.ids import GuestRef, TapId
+from steward.domain.ledger import charge as charge_transaction
+from steward.errors import NotFound
+from steward.ports import Tx
+
+_EVENTS = {
+    ChargeState.POSTED: EventType.CHARGE_POSTED,
+    ChargeState.HELD: EventType.CHARGE_HELD,
+    ChargeState.REFUSED: EventType.CHARGE_REFUSED,
+}
+# Refusals that a hold which has expired meanwhile may be the only cause of.
+_BY_HOLDS = frozenset(
+    {
+        ChargeRefusal.DUPLICATE_TAP.value,
+        ChargeRefusal.CHILD_LIMIT.value,
+        ChargeRefusal.DAY_LIMIT.value,
+        ChargeRefusal.STAY_LIMIT.value,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    duplicate_window_s: int = DUPLICATE_WINDOW_S
+    hold_s: int = HOLD_S  # for a PIN or a photo
+    request_expires_s: int = 60  # a till's request without a tap
+    wait_max_s: int = 55  # of one long poll
+    listeners_max: int = 256
+    tills_max: int = 256
+    day_start_hour: int = 5  # when the day of the day limit begins, ship's time
+    utc_offset_s: int = 0  # ship's time less UTC
+    sun_required: bool = True  # a passive band must show a fresh SUN message to pay
+
+
+class ChargeBook:
+    """What every charge goes through, whoever writes it."""
+
+    def __init__(self, settings: PaymentSettings) -> None:
+        self._settings = settings
+
+    def day_start(self, at_s: int) -> int:
+        """When the ship's day of `at_s` began."""
+        return ship_day_start(at_s, self._settings.day_start_hour, self._settings.utc_offset_s)
+
+    def decide(self, tx: Tx, request: ChargeRequest, ref: GuestRef, now_s: int) -> ChargeDecision:
+        """Decide a fresh tap whose token and signature are in order."""
+        guest = tx.guest(ref)
+        if guest is None:
+            return refusal(ChargeRefusal.GUEST_UNKNOWN.value)
+        decision = decide_charge(request, guest, self._spending(tx, request, ref, now_s))
+        if decision.code in _BY_HOLDS and self.give_up_expired(tx, ref, now_s):
+            decision = decide_charge(request, guest, self._spending(tx, request, ref, now_s))
+        return decision
+
+    def spending_besides(self, tx: Tx, held: Charge, guest: Guest) -> Spending:
+        """What the guest has spent besides a held charge, on the ship's day of its tap and in all."""
+        amount_minor = held.request.amount_minor
+        return Spending(
+            day_minor=tx.spent_since(guest.ref, self.day_start(held.at_s)) - amount_minor,
+            stay_minor=tx.spent_since(guest.ref, 0) - amount_minor,
+        )
+
+    def _spending(self, tx: Tx, request: ChargeRequest, ref: GuestRef, now_s: int) -> Spending:
+        since_s = now_s - self._settings.duplicate_window_s
+        return Spending(
+            day_minor=tx.spent_since(ref, self.day_start(now_s)),
+            stay_minor=tx.spent_since(ref, 0),
+            similar=tx.similar_charge(ref, request.till, request.amount_minor, since_s),
+        )
+
+    def keep(self, tx: Tx, charge: Charge, now_s: int, **more: Scalar) -> Charge:
+        """Write a charge that was just decided, with its postings if it is posted now."""
+        if charge.state is ChargeState.POSTED:
+            tx.post(charge_transaction(sale_of(charge), charge.request.amount_minor, now_s))
+        return record(tx, _EVENTS[charge.state], charge, now_s, verification=charge.verification, **more)
+
+    def look_up(self, tx: Tx, tap_id: TapId, now_s: int) -> Charge:
+        """The recorded charge, its hold ended if it has waited too long. Raises NotFound."""
+        charge = tx.charge(tap_id)
+        if charge is None:
+            raise NotFound("charge", tap_id)
+        if self.is_stale(charge, now_s):
+            return give_up(tx, charge, ChargeRefusal.HOLD_EXPIRED.value, now_s)
+        return charge
+
+    def is_stale(self, charge: Charge, now_s: int) -> bool:
+        """Whether it is a hold that has waited too long."""
+        return hold_expired(charge, now_s, self._settings.hold_s)
+
+    def give_up_expired(self, tx: Tx, ref: GuestRef, now_s: int) -> int:
+        """End a guest's expired holds; how many. Reads all of the guest's charges: not for every tap."""
+        stale = [charge for charge in tx.charges_of(ref) if self.is_stale(charge, now_s)]
+        for charge in stale:
+            give_up(tx, charge, ChargeRefusal.HOLD_EXPIRED.value, now_s)
+        return len(stale)
+
+
+def refusal(code: str) -> ChargeDecision:
+    return ChargeDecision(ChargeState.REFUSED, code)
+
+
+def record(tx: Tx, type_: EventType, charge: Charge, at_s: int, **more: Scalar) -> Charge:
+    """Keep a charge as it is now, with the event that tells it."""
+    tx.put_charge(charge)
+    tx.append_event(NewEvent(type_, at_s, charge_payload(charge) | more))
+    return charge
+
+
+def give_up(tx: Tx, charge: Charge, code: str, at_s: int, **more: Scalar) -> Charge:
+    """End a hold without a charge. Nothing was posted, so nothing is to be undone."""
+    return record(tx, EventType.CHARGE_REFUSED, refused(charge, code), at_s, **more)
