@@ -1,0 +1,1 @@
+"""One module per board. Only a board's own module imports its hardware."""

@@ -1,0 +1,181 @@
+"""The desktop stand-in for a wristband: MicroPython's unix build, flash in a folder, a reader over a pipe or TCP.
+
+The only place where keys, UID and random numbers can be preset, and where flash can be made to fail.
+
+  --state DIR          flash folder (needed); made and formatted if it is new
+  --link hex|field     hex: one C-APDU a line on stdin, one R-APDU a line on stdout. field: see links/field.py
+  --uid HEX            UID of a new band; an old one must have it. Without it a new band draws one.
+  --keys HEX,..x5      keys 0 to 4 of a new band, factory zero without; an old one must have them
+  --random HEX         the applet draws these bytes and stops when they are used up
+  --passive            behave as the plain chip: permanent lock, no charge signing
+  --cut N[:BYTES]      the N-th flash write from now stores only its first BYTES bytes (default half; `all`;
+                       negative counts from the end), prints `cut` on stderr and stands still until killed
+  --flash-fail N       the N-th flash write from now fails as on a full disk
+"""
+
+import os
+import sys
+import time
+from binascii import unhexlify
+
+from band.board import FAULT
+from band.card import Card, factory_records, is_new
+from band.errors import BoardError
+from band.fileflash import FileFlash
+from band.links.field import FieldLink
+from band.links.hexline import HexLink
+from band.store import Store
+
+_FLAGS = ("--passive",)
+_OPTIONS = ("--board", "--state", "--link", "--uid", "--keys", "--random", "--cut", "--flash-fail")
+_HEAP_SLICE = 24576  # collect after this much was allocated, so that the peak shows use and not laziness
+_ENOSPC = 28
+
+
+class DesktopBoard:
+    def __init__(self, args: list[str]) -> None:
+        import gc
+
+        gc.threshold(_HEAP_SLICE)
+        options = _parse(args)
+        if options.get("--board", "desktop") != "desktop":
+            raise BoardError("this interpreter can only be board desktop")
+        folder = options.get("--state")
+        if folder is None:
+            raise BoardError("--state DIR is needed: the folder that stands for flash")
+        self.active = "--passive" not in options
+        self._uid = _hex(options, "--uid", 7) if "--uid" in options else None
+        self._script = _hex(options, "--random", None) if "--random" in options else None
+        self._flash = _open_flash(folder, options)
+        self._link = options.get("--link", "hex")
+        if self._link not in ("hex", "field"):
+            raise BoardError("--link is hex or field")
+        _prepare(self._flash, self._uid, _keys(options))
+
+    def flash(self) -> FileFlash:
+        return self._flash
+
+    def nfc(self) -> "FieldLink | HexLink":
+        return FieldLink() if self._link == "field" else HexLink()
+
+    def random(self, size: int) -> bytes:
+        if self._script is None:
+            return os.urandom(size)
+        if len(self._script) < size:
+            raise BoardError("--random is used up: %d bytes wanted, %d left" % (size, len(self._script)))
+        out, self._script = self._script[:size], self._script[size:]
+        return out
+
+    def uid(self) -> bytes | None:
+        return self._uid
+
+    def sleep_ms(self, duration_ms: int) -> None:
+        time.sleep_ms(duration_ms)
+
+    def signal(self, what: int) -> None:
+        if what == FAULT:
+            sys.stderr.write("fault light on\n")
+
+
+class FolderFlash(FileFlash):
+    """A folder of an ordinary file system, where a new name has to be synced by itself."""
+
+    def sync_folder(self) -> None:
+        with open(self._folder, "rb") as folder:
+            folder.flush()
+
+
+class FaultyFlash(FolderFlash):
+    """Cuts the power in the middle of one write, or refuses one. Counts from 1; 0 is never."""
+
+    def __init__(self, folder: str, cut_at: int, cut_bytes: str, fail_at: int) -> None:
+        super().__init__(folder)
+        self._cut_at = cut_at
+        self._cut_bytes = cut_bytes
+        self._fail_at = fail_at
+        self._writes = 0
+
+    def write(self, name: str, slot: int, data: bytes) -> None:
+        self._writes += 1
+        if self._writes == self._fail_at:
+            raise OSError(_ENOSPC)
+        if self._writes != self._cut_at:
+            super().write(name, slot, data)
+            return
+        if self._cut_bytes == "half":
+            data = data[: len(data) // 2]
+        elif self._cut_bytes != "all":
+            data = data[: int(self._cut_bytes)]
+        super().write(name, slot, data)
+        sys.stderr.write("cut\n")
+        while sys.stdin.read(1):  # nothing more is done; if whoever should kill us has gone, so do we
+            pass
+        sys.exit()
+
+
+def _open_flash(folder: str, options: dict[str, str]) -> FileFlash:
+    cut_at, _, cut_bytes = options.get("--cut", "0").partition(":")
+    cut_bytes = cut_bytes or "half"
+    try:
+        if cut_bytes not in ("half", "all"):
+            int(cut_bytes)
+        cut, fail = int(cut_at), int(options.get("--flash-fail", "0"))
+    except ValueError:
+        raise BoardError("--cut wants N or N:BYTES, --flash-fail wants N") from None
+    try:
+        return FaultyFlash(folder, cut, cut_bytes, fail) if cut or fail else FolderFlash(folder)
+    except OSError as err:
+        raise BoardError("cannot use flash folder %s: error %d" % (folder, err.errno or 0)) from None
+
+
+def _prepare(flash: FileFlash, uid: bytes | None, keys: list[bytes] | None) -> None:
+    """Format a new flash with the presets; refuse presets that an old one contradicts."""
+    store = Store(flash)
+    if is_new(store):
+        drawn = uid or b"\x04" + os.urandom(6)
+        store.format(factory_records(drawn, keys) if keys else factory_records(drawn))
+    elif keys:
+        card = Card(store, _nothing)
+        for number in range(len(keys)):
+            if "keys" in card.damaged or card.key(number) != keys[number]:
+                raise BoardError("the band in this folder has other keys: leave out --keys, or use a new folder")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _keys(options: dict[str, str]) -> list[bytes] | None:
+    if "--keys" not in options:
+        return None
+    parts = options["--keys"].split(",")
+    if len(parts) != 5:
+        raise BoardError("--keys wants five keys separated by commas")
+    return [_hex({"--keys": part}, "--keys", 16) for part in parts]
+
+
+def _hex(options: dict[str, str], name: str, size: int | None) -> bytes:
+    """The bytes of an option. The text is never repeated in the error: it may be a key."""
+    try:
+        data = unhexlify(options[name])
+    except ValueError:
+        raise BoardError("%s is not hex" % name) from None
+    if size is not None and len(data) != size:
+        raise BoardError("%s wants %d bytes, not %d" % (name, size, len(data)))
+    return data
+
+
+def _parse(args: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    at = 0
+    while at < len(args):
+        name = args[at]
+        if name in _FLAGS:
+            options[name] = ""
+        elif name in _OPTIONS and at + 1 < len(args):
+            at += 1
+            options[name] = args[at]
+        else:
+            raise BoardError("option %s is unknown or lacks its value" % name)
+        at += 1
+    return options

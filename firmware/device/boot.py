@@ -1,0 +1,3 @@
+import gc
+
+gc.threshold(24576)

@@ -1,0 +1,3 @@
+from band.app import main
+
+main()

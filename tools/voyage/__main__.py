@@ -1,0 +1,30 @@
+"""`voyage`: a whole ship on one machine."""
+
+from __future__ import annotations
+
+import typer
+
+from voyage.apdu import apdu
+from voyage.demo import demo
+
+app = typer.Typer(
+    help="Virtual bands and readers: the band's real firmware, each on a MicroPython of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("apdu")(apdu)
+app.command("demo")(demo)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps `apdu` a sub-command while it is the only one."""
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()
