@@ -5,7 +5,7 @@ Every way it can go wrong ends in CardRefused with one of the stable codes of do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -71,25 +71,26 @@ class CardTalk:
         if sw != apdu.ISO_OK:
             raise CardRefused(Refusal.NOT_OUR_CARD.value, apdu.describe(sw), sw)
 
-    async def identify(self, want_sun: bool = False) -> None:
+    async def identify(self, want_sun: bool = False, versions: Sequence[int] = ()) -> None:
         """Find the UID and the version of its keys, after select(). At most one APDU.
 
         A 7-byte anticollision id is the UID. Under Random ID only the SUN read tells it, to holders of K2. When
         the gateway knows one key version only, there is nothing to ask.
+        versions: whose K2 may open the SUN message; the live ones if none are given.
         """
         shown = self._card.anticollision_id
         if want_sun or len(shown) != _UID_SIZE:
-            self.sun = await self._read_sun(want_sun)
+            self.sun = await self._read_sun(want_sun, versions or self._keys.versions())
             self.uid, self.key_version = self.sun.uid, self.sun.key_version
             if len(shown) == _UID_SIZE and shown != self.uid:
                 raise CardRefused(Refusal.UID_MISMATCH.value, "the card shows two UIDs")
             return
         self.uid = shown
-        versions = self._keys.versions()
-        self.key_version = versions[0]
-        if len(versions) > 1:
+        live = self._keys.versions()
+        self.key_version = live[0]
+        if len(live) > 1:
             version = await self.version_of(K_TOKEN_READ)
-            if version in versions:
+            if version in live:
                 self.key_version = version
 
     async def version_of(self, key_no: int) -> int:
@@ -147,7 +148,7 @@ class CardTalk:
         except (AuthFailed, RemoteError) as error:
             raise _refused(Refusal.AUTH_FAILED, error) from error
 
-    async def _read_sun(self, with_mac: bool) -> Sun:
+    async def _read_sun(self, with_mac: bool, versions: Sequence[int]) -> Sun:
         """Read the mirrors and no more: every byte costs air time. Doors need the UID only."""
         start = self._picc_offset
         end = self._mac_offset + MAC_CHARS if with_mac else start + PICC_CHARS
@@ -157,7 +158,7 @@ class CardTalk:
         if not with_mac:
             data += b"0" * (self._mac_offset + MAC_CHARS - end)
         picc, mac = _remote(Refusal.NOT_OUR_CARD, lambda: sdm.read_sun(data, 0, self._mac_offset - start))
-        for version in self._keys.versions():
+        for version in versions:
             try:
                 uid, counter = sdm.open_picc(self._aes, self._keys.card_key(b"", K_META, version), picc)
             except RemoteError:

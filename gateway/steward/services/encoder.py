@@ -14,7 +14,7 @@ from steward.domain.access import Decision, Refusal
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, Guest
 from steward.domain.ids import GuestRef, Uid, uid_bytes, uid_from
-from steward.errors import CardRefused, CardRemoved, Conflict, NotFound
+from steward.errors import CardRefused, Conflict, NotFound, StewardError
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.checkin import freeze_band
 from steward.services.personalise import STEPS, CardState, Personaliser
@@ -141,10 +141,8 @@ class EncodeService:
         job = await self._set(replace(job, state=JobState.ENCODING, code="", step=0))
         try:
             band = await self._encode(tap, job)
-        except CardRemoved:
-            await self._set(replace(self.job(job.id), state=JobState.WAITING, code=Refusal.CARD_REMOVED.value))
-            raise
-        except CardRefused as error:
+        except StewardError as error:
+            # Whatever went wrong, the job can be gone on with or cancelled.
             await self._set(replace(self.job(job.id), state=JobState.WAITING, code=error.code))
             raise
         await self._set(
@@ -228,7 +226,11 @@ _ENDED = (JobState.DONE, JobState.FAILED)
 
 
 def _begin(tx: Tx, job: EncodeJob, state: CardState, version: int, at_s: int) -> tuple[Guest, Band, int]:
-    """Journal the band as being encoded and take its serial. A band torn for this guest keeps the one it has."""
+    """Journal the band as being encoded and take its serial.
+
+    A band torn for this guest keeps the one it has, unless a later one was begun meanwhile: that one may carry its
+    higher serial already, and would retire this one at every door.
+    """
     guest = tx.guest(job.guest)
     if guest is None:
         raise CardRefused(Refusal.BAND_IN_USE.value, "the guest is gone")
@@ -239,7 +241,8 @@ def _begin(tx: Tx, job: EncodeJob, state: CardState, version: int, at_s: int) ->
         if owner is not None and not owner.settled:
             raise CardRefused(Refusal.BAND_IN_USE.value, "issued to another guest: return or freeze it first")
     torn = known is not None and known.state is BandState.ENCODING and known.guest == guest.ref
-    serial = known.serial if torn and known is not None else guest.serial + 1
+    newest = known is not None and known.serial == guest.serial
+    serial = guest.serial if torn and newest else guest.serial + 1
     if serial > guest.serial:
         guest = replace(guest, serial=serial)
         tx.put_guest(guest)

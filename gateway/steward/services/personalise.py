@@ -27,17 +27,27 @@ from bandwire.files import (
     sdm_rights_word,
     sun_settings,
 )
-from bandwire.keys import K_FILE, K_MASTER, K_META, K_TOKEN_READ, K_WRITE, KEY_COUNT, change_key_data
+from bandwire.keys import (
+    FACTORY_VERSION,
+    K_FILE,
+    K_MASTER,
+    K_META,
+    K_TOKEN_READ,
+    K_WRITE,
+    KEY_COUNT,
+    change_key_data,
+)
 from bandwire.token import Status, TokenBody, assemble
 from steward.domain.access import Refusal
 from steward.domain.guests import KeyChange
 from steward.domain.ids import uid_from
-from steward.errors import CardRefused
+from steward.errors import CardRefused, KeyNotHeld
 from steward.ports import Card, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
 
 STEPS = KEY_COUNT + 7
 _UID_SIZE = 7
+_VERSION_MAX = 255  # a key version is one byte on the card
 _LOCKED_FOR_PHONES = b"\xff"
 
 
@@ -77,13 +87,13 @@ class Personaliser:
         talk = self._talk
         await talk.select()
         random_id = len(self._card.anticollision_id) != _UID_SIZE
+        held = _held_versions(self._keyring)
         if random_id:
-            await talk.identify()
+            await talk.identify(versions=held)
         else:
             talk.uid = self._card.anticollision_id
         versions = tuple([await talk.version_of(key_no) for key_no in range(KEY_COUNT)])
-        held = {0, *self._keyring.versions()}
-        if not held.issuperset(versions):
+        if not {FACTORY_VERSION, *held}.issuperset(versions):
             raise CardRefused(Refusal.FOREIGN_CARD.value, f"key versions {versions}; this gateway holds {held}")
         # Without a session an active band asks for one; a passive card does not know the command.
         _, sw = await talk.raw(apdu.native(apdu.INS_SIGN_CHARGE))
@@ -104,14 +114,14 @@ class Personaliser:
     async def _write(self, state: CardState, body: TokenBody, status: Status, random_id: bool) -> None:
         talk = self._talk
         target = body.key_version
-        await self._open_master(state)
+        changes = await self._store.read(lambda tx: tx.key_changes(uid_from(talk.uid)))
+        torn = {change.key_no: change for change in changes if not change.done}
+        master = await self._open_master(state, torn.get(K_MASTER))
         for key_no in range(KEY_COUNT - 1, 0, -1):
-            await self._change_key(state, key_no, target)
-        if state.versions[K_MASTER] != target:
-            await self._change_key(state, K_MASTER, target)
+            await self._change_key(key_no, state.versions[key_no], target, torn.get(key_no))
+        await self._change_key(K_MASTER, master, target, torn.get(K_MASTER))
+        if master != target:
             await talk.authenticate(K_MASTER, target)
-        else:
-            self._step()
         await self._lock_files()
         await talk.switch_key(K_WRITE, target)
         await self._write_files(body, status)
@@ -120,32 +130,25 @@ class Personaliser:
             await talk.send(apdu.INS_SET_CONFIGURATION, b"\x00", b"\x02", FULL)
         self._step()
 
-    async def _open_master(self, state: CardState) -> None:
-        """Authenticate with K0 as the card labels it; after a tear in its ChangeKey, once more with the other one."""
+    async def _open_master(self, state: CardState, torn: KeyChange | None) -> int:
+        """Authenticate with K0 as the card labels it, or after a tear in its ChangeKey with the other one: which."""
         version = state.versions[K_MASTER]
         try:
             await self._talk.authenticate(K_MASTER, version)
         except CardRefused as error:
             if error.code != Refusal.AUTH_FAILED.value:
                 raise
-            other = await self._torn_master(version)
-            if other is None:
+            others = {torn.old_version, torn.new_version} - {version} if torn is not None else set()
+            if len(others) != 1:
                 raise CardRefused(
                     Refusal.FOREIGN_CARD.value, f"its master key is not ours at version {version}", error.sw
                 ) from error
-            await self._talk.authenticate(K_MASTER, other)
+            version = others.pop()
+            await self._talk.authenticate(K_MASTER, version)
         self._step()
+        return version
 
-    async def _torn_master(self, tried: int) -> int | None:
-        changes = await self._store.read(lambda tx: tx.key_changes(uid_from(self._talk.uid)))
-        for change in changes:
-            if change.key_no == K_MASTER and not change.done:
-                versions = {change.old_version, change.new_version} - {tried}
-                return versions.pop() if len(versions) == 1 else None
-        return None
-
-    async def _change_key(self, state: CardState, key_no: int, target: int) -> None:
-        old = state.versions[key_no]
+    async def _change_key(self, key_no: int, old: int, target: int, torn: KeyChange | None) -> None:
         if old != target:
             await self._journal(key_no, old, target, done=False)
             new_key = self._keyring.card_key(self._talk.uid, key_no, target)
@@ -158,6 +161,9 @@ class Personaliser:
             else:
                 await self._talk.send(apdu.INS_CHANGE_KEY, bytes((key_no,)), data, FULL)
             await self._journal(key_no, old, target, done=True)
+        elif torn is not None:
+            # The card took the key and was gone before it said so.
+            await self._journal(key_no, torn.old_version, target, done=True)
         self._step()
 
     async def _journal(self, key_no: int, old: int, new: int, done: bool) -> None:
@@ -195,6 +201,21 @@ class Personaliser:
     def _step(self) -> None:
         self._done += 1
         self._progress(self._done)
+
+
+def _held_versions(keyring: KeyRing) -> list[int]:
+    """Every version whose keys can be derived here, newest first: more than the live ones at an authority.
+
+    A band may come back, or have been torn, several voyages ago.
+    """
+    held = []
+    for version in range(_VERSION_MAX, FACTORY_VERSION, -1):
+        try:
+            keyring.card_key(b"", K_META, version)
+        except KeyNotHeld:
+            continue
+        held.append(version)
+    return held
 
 
 def token_settings() -> FileSettings:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from steward.domain.access import GRANTED, Decision, Place, Refusal, refuse
 from steward.domain.ids import DoorId
-from steward.errors import CardRefused, CardRemoved, ReaderFault, StoreUnavailable
+from steward.errors import Busy, CardRefused, CardRemoved, ReaderFault, StoreUnavailable
 from steward.ports import Actuator, Card, CardReader, Clock, DoorSignal, Store, Tx
 from steward.services.board import TapBoard, TapRecord
 
@@ -133,8 +133,16 @@ class TapLoop:
                 self.state = "fault"
                 raise
             self.state = "busy"
-            # A tap in flight is finished even when the loop is being stopped: the door hears what was booked.
-            await asyncio.shield(self._serve(card))
+            await self._finish(card)
+
+    async def _finish(self, card: Card) -> None:
+        """Serve a card to the end even when the loop is being stopped: the door hears what was booked."""
+        serving = asyncio.create_task(self._serve(card))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            await serving  # every exchange and every write in it has a limit
+            raise
 
     async def _serve(self, card: Card) -> None:
         start = self._clock.monotonic_ms()
@@ -158,12 +166,12 @@ class TapLoop:
         except ReaderFault as error:
             tap.notes.append(str(error))
             decision = refuse(Refusal.READER_FAULT)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, Busy) as error:
             _LOG.error("store.unavailable reader=%s detail=%s", tap.reader, error)
             return TapOutcome.of(refuse(Refusal.STORE_UNAVAILABLE, "store_unavailable"))
         try:
             return await self._handler.failed(tap, decision)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, Busy) as error:
             _LOG.error("store.unavailable reader=%s detail=%s", tap.reader, error)
             return TapOutcome.of(refuse(Refusal.STORE_UNAVAILABLE, "store_unavailable"))
 

@@ -1,1 +1,1 @@
-
+"""The gateway's HTTP API and its status page, over the services."""

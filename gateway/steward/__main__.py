@@ -1,0 +1,97 @@
+"""`steward`: run a gateway, and everything an operator does around it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import typer
+
+from steward import __version__, cli_init, cli_keys, cli_store, cli_tokens, config
+from steward.cli_common import ConfigOption, plain_errors
+from steward.errors import ConfigError
+
+app = typer.Typer(
+    name="steward",
+    help="Wristband keys and onboard payment, decided on this machine.",
+    epilog=(
+        "First time here? `steward init ship` makes a folder with settings, keys and tokens, "
+        "and `steward run --config ship/steward.toml` starts it. `steward COMMAND --help` shows examples."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(cli_keys.app)
+app.add_typer(cli_tokens.app)
+app.command("init")(cli_init.init)
+app.command("migrate")(cli_store.migrate)
+app.command("backup")(cli_store.backup)
+app.command("restore")(cli_store.restore)
+
+
+@app.command("run")
+def run(file: ConfigOption = None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    It prints the address of its status page, logs to stderr, and on a signal finishes the taps in flight first.
+    Settings come from --config, else from the file that STEWARD_CONFIG names, else from steward.toml here.
+
+    \b
+    Examples:
+      steward run
+      steward run --config /etc/steward/steward.toml
+      STEWARD_CONFIG=ship/steward.toml steward run
+    """
+    from steward.app import serve, set_up_logging
+
+    with plain_errors():
+        settings = config.load(config.find_file(file))
+        set_up_logging()
+        asyncio.run(serve(settings))
+
+
+@app.command("check-config")
+def check_config(file: ConfigOption = None) -> None:
+    """Check settings, key file and tokens without starting anything.
+
+    Exits with 0 if `steward run` would accept them. Ports are not tried: a running gateway holds them.
+
+    \b
+    Examples:
+      steward check-config
+      steward check-config --config /etc/steward/steward.toml
+    """
+    from steward.web.tokens import read_tokens
+    from steward.wiring import open_key_ring
+
+    with plain_errors():
+        settings = config.load(config.find_file(file))
+        ring = open_key_ring(settings)
+        try:
+            tokens = f"{len(read_tokens(settings.gateway.api_tokens_file))} API tokens"
+        except ConfigError as error:
+            if settings.gateway.api_tokens_file.exists():
+                raise
+            tokens = f"no API tokens yet ({error.problem})"
+        readers = ", ".join(f"{r.name} ({r.purpose})" for r in settings.readers) or "none"
+        typer.echo(f"{settings.file}: good. Site {ring.site}, role {ring.role}, {tokens}. Readers: {readers}.")
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""A running gateway: what is opened in which order, and how it stops. The only place that sets up logging."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from steward import __version__, wiring
+from steward.adapters.linkreader import LinkReader
+from steward.adapters.sqlite.store import SqliteStore
+from steward.adapters.system import SystemClock
+from steward.config import Config, HttpSettings
+from steward.domain.events import EventType, NewEvent, fact
+from steward.errors import ConfigError, LocalError, ReaderFault, StoreUnavailable
+from steward.ports import Store, Tx
+from steward.services.supervise import describe
+from steward.web.api import create_app
+
+_LOG = logging.getLogger(__name__)
+
+TAP_GRACE_S = 5.0  # for taps in flight
+HTTP_GRACE_S = 3.0  # for answers being sent
+MARK_EVERY_S = 600.0
+BACKLOG = 128
+CONNECTIONS_MAX = 256
+_MARK = "clock.high_water_s"
+
+
+class HttpStopped(LocalError):
+    """The HTTP server ended although nobody stopped it."""
+
+    code = "http_stopped"
+
+
+class Gateway:
+    """Made by `start`; `stop` ends it in order and within a bounded time."""
+
+    def __init__(self, parts: wiring.Parts, server: _Server, listener: socket.socket) -> None:
+        self._parts = parts
+        self._server = server
+        self._http = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        self._address = listener.getsockname()[:2]
+
+    @property
+    def url(self) -> str:
+        host, port = self._address
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    @property
+    def parts(self) -> wiring.Parts:
+        return self._parts
+
+    @classmethod
+    async def start(cls, config: Config) -> Gateway:
+        """Open the store, the keys, the readers and the HTTP port. Raises StewardError, with nothing left open."""
+        async with contextlib.AsyncExitStack() as opened:
+            keyring = wiring.open_key_ring(config)
+            _make_folder(config, config.gateway.data_dir)
+            store = SqliteStore.open(config.gateway.database, first_epoch=int(time.time()))
+            opened.push_async_callback(store.close)
+            clock = SystemClock(high_water_s=await store.read(_high_water))
+            parts = wiring.build(config, store, clock, keyring)
+            listener = opened.enter_context(_bind(config))
+            opened.push_async_callback(_close_readers, parts)
+            await _start_readers(parts)
+            await store.write(lambda tx: tx.append_event(_started(parts)))
+            gateway = cls(parts, _server(parts), listener)
+            opened.pop_all()
+        for loop, reader in zip(parts.loops, config.readers, strict=True):
+            parts.supervisor.start(reader.name, loop.run)
+        parts.supervisor.start("clock mark", lambda: _keep_mark(parts.store, clock))
+        await gateway.wait(gateway._server.listening)
+        _LOG.info("gateway.started url=%s role=%s readers=%d", gateway.url, keyring.role, len(parts.readers))
+        return gateway
+
+    async def wait(self, event: asyncio.Event) -> None:
+        """Return when `event` is set. Raises HttpStopped if the HTTP server ends before."""
+        waiting = asyncio.ensure_future(event.wait())
+        await asyncio.wait([waiting, self._http], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not event.is_set():
+            raise HttpStopped("the HTTP server ended by itself: look at the log lines before this one")
+
+    async def stop(self) -> None:
+        """Taps in flight are finished, then answers are sent, then the readers and the store are closed."""
+        parts = self._parts
+        await parts.supervisor.stop(TAP_GRACE_S)
+        parts.services.closing.set()
+        self._server.should_exit = True
+        await asyncio.wait([self._http])
+        await _close_readers(parts)
+        reading = parts.services.clock.now()
+        with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
+            if reading.trusted:
+                await parts.store.write(lambda tx: tx.set_meta(_MARK, str(reading.unix_s)))
+        await parts.store.close()
+        _LOG.info("gateway.stopped")
+
+
+async def serve(config: Config) -> None:
+    """Run until SIGTERM or SIGINT. A second signal ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def on_signal() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    gateway = await Gateway.start(config)
+    print(f"Steward for {config.gateway.ship}: {gateway.url}", flush=True)
+    try:
+        await gateway.wait(stop)
+    finally:
+        await gateway.stop()
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """One line a record on stderr: time, level, event and its ids."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class OneLine(logging.Formatter):
+    """No record breaks a line, and an error shows as class and source line: its text may hold what a peer sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        text = "".join(char if char.isprintable() else " " for char in record.getMessage())
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f" error={describe(record.exc_info[1])}"
+        return f"{at}Z {record.levelname} {text} logger={record.name}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn within our own loop: signals are ours, and it says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(parts: wiring.Parts) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            create_app(parts.services),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            backlog=BACKLOG,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=int(HTTP_GRACE_S),
+        )
+    )
+
+
+def _bind(config: Config) -> socket.socket:
+    """The HTTP socket, bound before anything runs. Raises ConfigError if the port is taken."""
+    http: HttpSettings = config.http
+    listener = socket.socket(socket.AF_INET6 if ":" in http.host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((http.host, http.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{config.file}: [http] port",
+            f"{http.port} on {http.host} cannot be used ({error.strerror}): is another gateway running? "
+            f"Stop it, or set another port (0 takes any free one)",
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+async def _start_readers(parts: wiring.Parts) -> None:
+    """Listen on every link reader's port, so that /v1/readers tells them from the first answer on."""
+    for settings, reader in zip(parts.config.readers, parts.readers, strict=True):
+        if isinstance(reader, LinkReader):
+            try:
+                await reader.start()
+            except ReaderFault as error:
+                where = f"{parts.config.file}: [reader {settings.name}] port"
+                raise ConfigError(where, f"{error} (0 takes any free one)") from None
+
+
+async def _close_readers(parts: wiring.Parts) -> None:
+    for reader in parts.readers:
+        await reader.close()
+    await parts.actuator.close()
+
+
+def _started(parts: wiring.Parts) -> NewEvent:
+    identity = parts.services.identity
+    reading = parts.services.clock.now()
+    return fact(
+        EventType.GATEWAY_STARTED,
+        reading.unix_s,
+        gateway=identity.gateway,
+        role=identity.role,
+        version=__version__,
+        clock_trusted=reading.trusted,
+    )
+
+
+def _high_water(tx: Tx) -> int:
+    """The latest time known to have been: the mark kept while the clock was believed, or the last event's.
+
+    `seq` has no holes within an epoch, so the last event is found by halving.
+    """
+    low, high = 0, 1
+    while tx.events(high, 1):
+        low, high = high, high * 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if tx.events(middle, 1) else (low, middle)
+    last = tx.events(low, 1)
+    return max(int(tx.meta(_MARK) or 0), last[0].at_s if last else 0)
+
+
+async def _keep_mark(store: Store, clock: SystemClock) -> None:
+    """Write down from time to time how late it is, so that a clock that lost its battery is noticed after a restart."""
+    while True:
+        await asyncio.sleep(MARK_EVERY_S)
+        reading = clock.now()
+        if reading.trusted:
+            await store.write(lambda tx, at=reading.unix_s: tx.set_meta(_MARK, str(at)))  # type: ignore[misc]
+
+
+def _make_folder(config: Config, folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        where = f"{config.file}: [gateway] data_dir"
+        raise ConfigError(where, f"{folder} cannot be made ({error.strerror}): choose another folder") from None

@@ -1,0 +1,160 @@
+"""`steward init`: a folder with everything a first run needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steward import config
+from steward.adapters import keyfile
+from steward.adapters.keyseal import KeySecret, write_private
+from steward.adapters.system import OsEntropy, SystemClock
+from steward.cli_common import plain_errors
+from steward.errors import ConfigError
+from steward.web.roles import Role
+from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
+
+FIRST_TOKENS = "first-tokens.env"
+_TILL = "bar-1"
+
+_SETTINGS = """\
+# Steward gateway. Check with: steward check-config --config {file}
+# Paths are relative to this file. Keys, passphrases and tokens are never in it: it names the files they are in.
+
+[gateway]
+ship = "{ship}"                       # shown on the status page
+site = {site}                            # the ship's number, also in its key file and on every band
+name = "gw1"                        # this gateway, if the ship has several
+# number = 1                        # the same as a number: written into the status of bands it encodes
+# data_dir = "data"                 # the database is in here
+# key_file = "keys.sealed"          # made by: steward keys new, or exported for this gateway's role
+# passphrase_file = "passphrase"    # what opens it, mode 0600
+# credential = "steward-keys"       # instead of passphrase_file: a systemd credential of this name
+# api_tokens_file = "api-tokens.json"
+# guest_url = "ship.example/t"      # where a guest's phone is led when it reads the band, without https://
+# day_start_hour = 4                # when the day of the day limits begins, ship's time
+# utc_offset_min = 0                # ship's time less UTC
+
+[http]
+port = {port}                         # status page and API; 0 takes any free port
+# host = "127.0.0.1"                # loopback only, until the API has TLS of its own
+
+[zones]                             # areas with doors of their own; numbers 0 to 31, never change them in mid-voyage
+gangway = 0
+pool = 1
+spa = 2
+
+# [charges]
+# duplicate_window_s = 20           # same guest, till and amount again within this: ask the guest
+# request_ttl_s = 60                # how long a till waits for the tap
+# hold_ttl_s = 120                  # how long a charge waits for a PIN or a look at the photo
+# sun_required = true               # a passive band must show a fresh message to pay
+
+# [encoding]
+# random_id = true                  # bands show readers of strangers another id each time
+
+# Readers. kind "link": bands of the simulator, over a loopback socket; port 0 takes any free one (see /v1/readers).
+# kind "pcsc": a real reader; match is its name in PC/SC, or a part that no other reader has.
+
+[[reader]]
+name = "desk"
+kind = "link"
+purpose = "encoder"                 # makes bands at check-in
+
+[[reader]]
+name = "gangway"
+kind = "link"
+purpose = "door"
+zone = "gangway"
+# controller = "127.0.0.1:9000"     # the lock's controller; without it the door's signal is only logged
+
+[[reader]]
+name = "cabin-5012"
+kind = "link"
+purpose = "door"
+cabin = 5012
+
+[[reader]]
+name = "bar-1"
+kind = "link"
+purpose = "till"
+till = "{till}"
+outlet = "bar"
+# kind = "pcsc"
+# match = "ACS ACR122U"
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to fill; made if need be.")],
+    ship: Annotated[str, typer.Option("--ship", help="The ship's name.")] = "aurora",
+    site: Annotated[int, typer.Option("--site", help="The ship's number, 1 to 65535.")] = 1,
+    port: Annotated[int, typer.Option("--port", help="Of status page and API; 0 takes any free one.")] = 8470,
+) -> None:
+    """Make a folder with settings, fresh keys and a token of each role: all that a first run needs.
+
+    Everything secret in it is mode 0600. first-tokens.env holds the tokens in clear, for trying things out; delete
+    it once they are where they belong. Nothing that exists is ever overwritten.
+
+    \b
+    Examples:
+      steward init ship
+      steward init /srv/steward --ship hurtig --site 12
+      steward run --config ship/steward.toml
+    """
+    with plain_errors():
+        path = folder / config.CONFIG_DEFAULT
+        _make_folder(folder)
+        for name in (config.CONFIG_DEFAULT, "passphrase", "keys.sealed", "api-tokens.json", FIRST_TOKENS):
+            if (folder / name).exists():
+                raise ConfigError(str(folder / name), "exists and is never overwritten: choose an empty folder")
+        text = _SETTINGS.format(file=path, ship=ship, site=site, port=port, till=_TILL)
+        write_private(path, text.encode(), replace=False)
+        settings = _checked(path)
+        entropy, now_s = OsEntropy(), SystemClock().now().unix_s
+        passphrase = secrets.token_urlsafe(32)
+        write_private(folder / "passphrase", f"{passphrase}\n".encode(), replace=False)
+        keys = keyfile.new_key_file(site, entropy, now_s)
+        keyfile.create(settings.gateway.key_file, keys, KeySecret.from_passphrase(passphrase), entropy)
+        _first_tokens(settings.gateway.api_tokens_file, folder / FIRST_TOKENS, now_s)
+        typer.echo(
+            f"{folder}: settings, keys for site {site} and a token of each role are made.\n"
+            f"Start:   steward run --config {path}\n"
+            f"Tokens:  {folder / FIRST_TOKENS} (delete it once they are where they belong)\n"
+            f"Keep:    keys.sealed and passphrase, in two different safes"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(str(folder), f"cannot be made ({error.strerror}): choose another folder") from None
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(str(folder), "cannot be written: choose another folder")
+
+
+def _checked(path: Path) -> config.Config:
+    """The settings just written, so that a bad --ship or --site is told before keys are made."""
+    try:
+        return config.load(path)
+    except ConfigError:
+        path.unlink()
+        raise
+
+
+def _first_tokens(tokens_file: Path, clear_file: Path, now_s: int) -> None:
+    entropy, lines = (
+        OsEntropy(),
+        ["# API tokens of the first run, in clear. Delete this file when you have moved them."],
+    )
+    for role in Role:
+        token = new_token(entropy)
+        till = _TILL if role is Role.TILL else None
+        add_token(tokens_file, TokenEntry(f"first-{role}", role, till, hash_token(token), now_s))
+        lines.append(f"STEWARD_TOKEN_{role.upper()}={token}")
+    write_private(clear_file, ("\n".join(lines) + "\n").encode(), replace=False)

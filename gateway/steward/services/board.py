@@ -1,0 +1,182 @@
+"""What the status page shows: counts since the start, and how long the last taps took. No guest or card ids.
+
+Everything is bounded: the last `SAMPLES_MAX` taps are kept for percentiles, `RECENT_MAX` for the list, and an
+unheard-of code beyond `CODES_MAX` is counted as "other". Used from the event loop only, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+SAMPLES_MAX = 4096
+RECENT_MAX = 20
+CODES_MAX = 64
+OTHER = "other"
+
+OPENED = "granted"
+POSTED = "posted"
+HELD = frozenset({"held", "verification_required"})  # a charge that waits for a PIN or a look at the photo
+SUCCESSES = frozenset({OPENED, POSTED, "encoded"}) | HELD  # taps that did what they were for
+# Nothing was asked of the card, so nothing was refused either.
+NEUTRAL = frozenset({"idle"})
+
+
+@dataclass(frozen=True, slots=True)
+class TapRecord:
+    """One tap as the tap loop saw it. Milliseconds: talking with the card, deciding, writing it down."""
+
+    at_s: int
+    reader: str
+    purpose: str  # "door" | "till" | "encoder"
+    place: str
+    code: str
+    exchange_ms: float
+    compute_ms: float
+    commit_ms: float
+    apdus: int
+    bytes_up: int
+    bytes_down: int
+
+    @property
+    def total_ms(self) -> float:
+        return self.exchange_ms + self.compute_ms + self.commit_ms
+
+
+class Percentiles(TypedDict):
+    p50: float
+    p99: float
+
+
+class FlowApdus(TypedDict):
+    count_p50: int
+    bytes_p50: int
+
+
+class RecentTap(TypedDict):
+    at_s: int
+    reader: str
+    place: str
+    purpose: str
+    code: str
+    ms: float
+
+
+class BoardSnapshot(TypedDict):
+    taps: int
+    doors_opened: int
+    charges_posted: int
+    refusals: dict[str, int]
+    alerts: dict[str, int]
+    tap_ms: Percentiles
+    split_ms: dict[str, Percentiles]
+    apdus: dict[str, FlowApdus]
+    recent: list[RecentTap]
+
+
+class TapBoard:
+    """Counters and a bounded memory of recent taps. A snapshot is computed once a change, however often asked."""
+
+    def __init__(self) -> None:
+        self._taps = 0
+        self._doors_opened = 0
+        self._charges_posted = 0
+        self._refusals: Counter[str] = Counter()
+        self._alerts: Counter[str] = Counter()
+        self._samples: deque[TapRecord] = deque(maxlen=SAMPLES_MAX)
+        self._version = 0
+        self._cached: tuple[int, BoardSnapshot] | None = None
+
+    def record(self, tap: TapRecord) -> None:
+        """Count one tap. A charge that is only held counts as posted later, through `charge_posted`."""
+        self._version += 1
+        self._taps += 1
+        self._samples.append(tap)
+        if tap.code not in SUCCESSES | NEUTRAL:
+            _count(self._refusals, tap.code)
+        elif tap.code == OPENED and tap.purpose == "door":
+            self._doors_opened += 1
+        elif tap.code == POSTED:
+            self._charges_posted += 1
+
+    def alert(self, kind: str) -> None:
+        """Count something the staff should look at, such as a forged token or a lost clock."""
+        self._version += 1
+        _count(self._alerts, kind)
+
+    def charge_posted(self) -> None:
+        """Count a held charge that a PIN or a look at the photo has just posted."""
+        self._version += 1
+        self._charges_posted += 1
+
+    def snapshot(self) -> BoardSnapshot:
+        """The figures as plain data. Treat it as read-only: callers share it."""
+        if self._cached is None or self._cached[0] != self._version:
+            self._cached = (self._version, self._compute())
+        return self._cached[1]
+
+    def _compute(self) -> BoardSnapshot:
+        taps = tuple(self._samples)
+        return {
+            "taps": self._taps,
+            "doors_opened": self._doors_opened,
+            "charges_posted": self._charges_posted,
+            "refusals": dict(self._refusals.most_common()),
+            "alerts": dict(self._alerts.most_common()),
+            "tap_ms": _percentiles(tap.total_ms for tap in taps),
+            "split_ms": {
+                "exchange": _percentiles(tap.exchange_ms for tap in taps),
+                "compute": _percentiles(tap.compute_ms for tap in taps),
+                "commit": _percentiles(tap.commit_ms for tap in taps),
+            },
+            "apdus": _flows(taps),
+            "recent": [_recent(tap) for tap in reversed(taps[-RECENT_MAX:])],
+        }
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """The nearest-rank percentile of an ascending sequence: the least value with `percent` % at or below it.
+
+    0.0 for an empty sequence. Always one of the values, never between two.
+    """
+    if not ordered:
+        return 0.0
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(rank, 1) - 1]
+
+
+def _percentiles(values: Iterable[float]) -> Percentiles:
+    ordered = sorted(values)
+    return {"p50": round(percentile(ordered, 50), 3), "p99": round(percentile(ordered, 99), 3)}
+
+
+def _flows(taps: Sequence[TapRecord]) -> dict[str, FlowApdus]:
+    """Per purpose, over the taps that ended well: a torn one says nothing about what a flow costs."""
+    flows: dict[str, list[TapRecord]] = {}
+    for tap in taps:
+        if tap.code in SUCCESSES:
+            flows.setdefault(tap.purpose, []).append(tap)
+    return {
+        purpose: {
+            "count_p50": int(percentile(sorted(tap.apdus for tap in flow), 50)),
+            "bytes_p50": int(percentile(sorted(tap.bytes_up + tap.bytes_down for tap in flow), 50)),
+        }
+        for purpose, flow in sorted(flows.items())
+    }
+
+
+def _recent(tap: TapRecord) -> RecentTap:
+    return {
+        "at_s": tap.at_s,
+        "reader": tap.reader,
+        "place": tap.place,
+        "purpose": tap.purpose,
+        "code": tap.code,
+        "ms": round(tap.total_ms, 1),
+    }
+
+
+def _count(counter: Counter[str], key: str) -> None:
+    counter[key if key in counter or len(counter) < CODES_MAX else OTHER] += 1

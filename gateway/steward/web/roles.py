@@ -1,0 +1,27 @@
+"""Who may call: roles, and what a token stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a token is for. Each route names the roles that may use it; nobody else may."""
+
+    TILL = "till"  # one till: asks for charges, and sees its own only
+    DESK = "desk"  # check-in, bands, PINs
+    PURSER = "purser"  # money after the charge, evidence, events
+    MONITOR = "monitor"  # figures and readers, no guests
+
+
+EVERY_ROLE = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The holder of a token. `till` is set for the role till and no other."""
+
+    id: str
+    role: Role
+    till: str | None = None

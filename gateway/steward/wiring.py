@@ -1,0 +1,180 @@
+"""Settings in, a whole gateway out: every object made once and handed what it needs. Only app.py calls this."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steward import __version__
+from steward.adapters.aes import HostAes
+from steward.adapters.doorline import DoorLineActuator
+from steward.adapters.keyfile import load as load_key_file
+from steward.adapters.keyring import FileKeyRing
+from steward.adapters.keyseal import KeySecret
+from steward.adapters.linkreader import LinkReader
+from steward.adapters.pcscmatch import MatchedReader
+from steward.adapters.system import OsEntropy
+from steward.config import Config, ReaderSettings
+from steward.domain.access import Place
+from steward.domain.ids import DoorId, TillId
+from steward.errors import ConfigError
+from steward.ports import Clock, KeyRing, Store
+from steward.services.board import TapBoard
+from steward.services.checkin import CheckinService
+from steward.services.doors import DoorService
+from steward.services.encoder import EncodeService, EncodeSettings
+from steward.services.folio import FolioService
+from steward.services.payments import PaymentService, PaymentSettings
+from steward.services.pins import PinService
+from steward.services.supervise import Supervisor, TaskState
+from steward.services.taps import TapHandler, TapLoop
+from steward.services.tills import TillService
+from steward.web.bundle import Identity, ReaderStatus, Services
+from steward.web.tokens import TokenFile
+
+Reader = LinkReader | MatchedReader
+# What a role's keys allow its readers to do.
+_PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "authority": ("door", "till", "encoder"),
+    "encoder": ("door", "till", "encoder"),
+    "till": ("door", "till"),
+    "door": ("door", "till"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A gateway that is not running yet."""
+
+    config: Config
+    store: Store
+    services: Services
+    supervisor: Supervisor
+    actuator: DoorLineActuator
+    readers: tuple[Reader, ...]
+    loops: tuple[TapLoop, ...]
+
+
+def open_key_ring(config: Config) -> FileKeyRing:
+    """Unseal the key file. Raises KeyFileError, and ConfigError if it does not fit the settings."""
+    settings = config.gateway
+    if settings.credential is not None:
+        secret = KeySecret.from_credential(settings.credential)
+    else:
+        assert settings.passphrase_file is not None
+        secret = KeySecret.from_passphrase_file(settings.passphrase_file)
+    ring = FileKeyRing(load_key_file(settings.key_file, secret), HostAes())
+    if ring.site != settings.site:
+        problem = f"is {settings.site}, but {settings.key_file} holds the keys of site {ring.site}: correct one of them"
+        raise ConfigError(f"{config.file}: [gateway] site", problem)
+    for reader in config.readers:
+        if reader.purpose not in _PURPOSES[ring.role]:
+            raise ConfigError(
+                f"{config.file}: [reader {reader.name}] purpose",
+                f"is {reader.purpose}, but a gateway of role {ring.role} holds no keys for that: "
+                f"export a key file of another role (steward keys export), or remove the reader",
+            )
+    return ring
+
+
+def build(config: Config, store: Store, clock: Clock, keyring: KeyRing) -> Parts:
+    """Make everything and connect nothing."""
+    entropy, aes, board = OsEntropy(), HostAes(), TapBoard()
+    settings, template = config.gateway, config.gateway.sun_template
+    payment_settings = _payment_settings(config)
+    pins = PinService(entropy)
+    encode_settings = EncodeSettings(settings.site, template, config.encoding.random_id, settings.number)
+    payments = PaymentService(store, clock, entropy, keyring, aes, payment_settings, pins)
+    encoder = EncodeService(store, clock, entropy, keyring, aes, encode_settings)
+    actuator = DoorLineActuator(
+        {DoorId(reader.name): reader.controller for reader in config.readers if reader.controller is not None}
+    )
+    supervisor = Supervisor(lambda: clock.monotonic_ms() / 1000)
+
+    def handler(reader: ReaderSettings) -> TapHandler:
+        if reader.purpose == "door":
+            return DoorService(store, clock, entropy, keyring, aes, template)
+        if reader.purpose == "encoder":
+            return encoder.handler(reader.name)
+        return TillService(TillId(str(reader.till)), payments, store, clock, entropy, keyring, aes, template)
+
+    readers = tuple(_reader(reader) for reader in config.readers)
+    loops = tuple(
+        TapLoop(device, _place(config, reader), handler(reader), clock, actuator, board)
+        for reader, device in zip(config.readers, readers, strict=True)
+    )
+    services = Services(
+        identity=_identity(config, keyring, clock),
+        store=store,
+        clock=clock,
+        checkin=CheckinService(store, clock, entropy, pins, config.zones),
+        encoder=encoder,
+        payments=payments,
+        folio=FolioService(store, clock, payment_settings),
+        board=board,
+        zones=config.zones,
+        tills={TillId(r.till): str(r.outlet) for r in config.readers if r.till is not None},
+        encoders=frozenset(reader.name for reader in config.readers if reader.purpose == "encoder"),
+        readers=lambda: [
+            _status(reader, device, loop, supervisor)
+            for reader, device, loop in zip(config.readers, readers, loops, strict=True)
+        ],
+        find_token=TokenFile(settings.api_tokens_file).find,
+        closing=asyncio.Event(),
+    )
+    return Parts(config, store, services, supervisor, actuator, readers, loops)
+
+
+def _identity(config: Config, keyring: KeyRing, clock: Clock) -> Identity:
+    settings = config.gateway
+    return Identity(
+        ship=settings.ship,
+        gateway=settings.name,
+        role=keyring.role,
+        version=__version__,
+        started_s=clock.now().unix_s,
+        utc_offset_min=settings.utc_offset_min,
+    )
+
+
+def _payment_settings(config: Config) -> PaymentSettings:
+    return PaymentSettings(
+        duplicate_window_s=config.charges.duplicate_window_s,
+        hold_s=config.charges.hold_ttl_s,
+        request_expires_s=config.charges.request_ttl_s,
+        day_start_hour=config.gateway.day_start_hour,
+        utc_offset_s=config.gateway.utc_offset_min * 60,
+        sun_required=config.charges.sun_required,
+    )
+
+
+def _reader(reader: ReaderSettings) -> Reader:
+    if reader.match is not None:
+        return MatchedReader(reader.name, reader.match)
+    return LinkReader(reader.name, reader.port or 0)
+
+
+def _place(config: Config, reader: ReaderSettings) -> Place:
+    zone = None if reader.zone is None else config.zones[reader.zone]
+    return Place(reader.place, config.gateway.site, reader.cabin, zone)
+
+
+def _status(reader: ReaderSettings, device: Reader, loop: TapLoop, supervisor: Supervisor) -> ReaderStatus:
+    state, error = loop.state, ""
+    task = supervisor.status(reader.name)
+    if task is not None and task.state is TaskState.PAUSED:
+        state, error = "fault", task.error
+    elif task is not None and task.state is TaskState.STOPPED:
+        state = "stopped"
+    port = device.port if isinstance(device, LinkReader) else None
+    return ReaderStatus(reader.name, reader.kind, reader.purpose, _where(reader), port, state, error)
+
+
+def _where(reader: ReaderSettings) -> str:
+    """Where it is, in words."""
+    if reader.cabin is not None:
+        return f"cabin {reader.cabin}"
+    if reader.zone is not None:
+        return f"zone {reader.zone}"
+    return f"till {reader.till}" if reader.till is not None else "encoder"
