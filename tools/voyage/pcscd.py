@@ -85,8 +85,8 @@ class Pcscd:
             self._reuse()
             return
         for attempt in range(1, START_TRIES + 1):
-            self._configure()
             try:
+                self._configure()
                 self.start_again()
                 return
             except PcscdError:
@@ -106,6 +106,7 @@ class Pcscd:
             command = [*_unshare(), "sh", "-c", _ISOLATE, "sh", str(_process_socket().parent.parent), *command]
             for name in ("pcscd.comm", "pcscd.pid"):
                 (_process_socket().parent / name).unlink(missing_ok=True)
+        atexit.register(self.stop)  # a caller that forgets leaves nothing behind
         with open(self._home / "pcscd.log", "wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._await_readers()
@@ -145,6 +146,7 @@ class Pcscd:
         raise PcscdError(f"reader {reader.name} still holds a card, or pcscd has gone")
 
     def stop(self) -> None:
+        atexit.unregister(self.stop)
         self.stop_service()
         self._process = None
         self.readers = ()
@@ -250,8 +252,8 @@ def _tool(name: str) -> str:
     return found
 
 
-def _driver(places: Sequence[str] = _DRIVER_PLACES) -> Path:
-    for place in places:
+def _driver() -> Path:
+    for place in _DRIVER_PLACES:
         candidate = Path(place) / "libifdvpcd.so"
         if candidate.exists():
             return candidate

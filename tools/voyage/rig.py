@@ -13,7 +13,7 @@ from bandwire.aes import Aes
 from steward.adapters.aes import HostAes
 from steward.adapters.keyfile import KeyFile, new_key_file
 from steward.adapters.keyring import FileKeyRing
-from steward.adapters.linkreader import LinkReader
+from steward.adapters.linkreader import EXCHANGE_LIMIT_S, LinkReader
 from steward.adapters.system import OsEntropy, SystemClock
 from steward.domain.access import Place
 from steward.domain.charges import Charge, ChargeRequest
@@ -73,7 +73,9 @@ class Rig:
         random_id: bool = True,
         settings: PaymentSettings | None = None,
         aes: Aes | None = None,
+        exchange_limit_s: float = EXCHANGE_LIMIT_S,
     ) -> None:
+        self._exchange_limit_s = exchange_limit_s
         self.entropy = OsEntropy()
         self.aes = aes or HostAes()
         self.clock = clock or SystemClock(high_water_s=0)
@@ -131,7 +133,7 @@ class Rig:
 
     async def add_reader(self, name: str, place: Place, handler: TapHandler, reader: CardReader | None = None) -> str:
         if reader is None:
-            link = LinkReader(name)
+            link = LinkReader(name, exchange_limit_s=self._exchange_limit_s)
             await link.start()
             self.ports[name] = link.port
             reader = link
@@ -140,9 +142,9 @@ class Rig:
         self._tasks.append(asyncio.create_task(loop.run(), name=name))
         return name
 
-    async def tap(self, band: BandProcess, reader: str) -> TapRecord:
-        """Hold the band to a reader until the reader has dealt with it."""
-        await band.enter("127.0.0.1", self.ports[reader])
+    async def tap(self, band: BandProcess, reader: str, port: int | None = None) -> TapRecord:
+        """Hold the band to a reader until the reader has dealt with it. `port`: of a relay in between."""
+        await band.enter("127.0.0.1", port or self.ports[reader])
         record = await self.next_tap(reader)
         await band.leave()
         return record
@@ -182,11 +184,13 @@ class Rig:
         chosen = TapId(tap_id or self.entropy.token_bytes(16).hex())
         return ChargeRequest(chosen, TillId(till), OutletId("bar"), amount_minor, "EUR", **changes)  # type: ignore[arg-type]
 
-    async def charge(self, band: BandProcess, till: str, amount_minor: int, **changes: object) -> Charge:
+    async def charge(
+        self, band: BandProcess, till: str, amount_minor: int, port: int | None = None, **changes: object
+    ) -> Charge:
         """Ask, tap, and the charge as recorded."""
         request = self.ask(till, amount_minor, **changes)  # type: ignore[arg-type]
         await self.payments.request(request)
-        await self.tap(band, till)
+        await self.tap(band, till, port)
         status = await self.payments.status(request.tap_id)
         if status.charge is None:
             raise AssertionError(f"nothing was recorded: {status.code}")

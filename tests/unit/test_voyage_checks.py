@@ -1,0 +1,287 @@
+"""The demo's checks must be able to fail: each is shown a good day, then the same day with one thing wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from voyage.checks import CHECKS, run_checks
+from voyage.observed import (
+    BandFacts,
+    Correction,
+    DoorTry,
+    EventSeen,
+    Folio,
+    FolioLine,
+    LedgerFacts,
+    Observed,
+    Signal,
+    TillTry,
+)
+
+DOORS = ("cabin-1", "cabin-2", "pool")
+TORN_LINES = (("charge", "a", 210), ("charge", "c", 220))
+NAMES = [name for name, _, _ in CHECKS]
+
+
+def door(band: str, name: str, code: str = "granted", **changes: object) -> DoorTry:
+    opened = code == "granted"
+    made = DoorTry(
+        door=name,
+        cabin=int(name[-1]) if name.startswith("cabin") else None,
+        band=band,
+        person=band,
+        passive=band == "b",
+        may_open=opened,
+        expect=code,
+        signals=(Signal(name, opened, code, "green" if opened else "red"),),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def till(tap_id: str, band: str, amount_minor: int, told: str = "posted", **changes: object) -> TillTry:
+    made = TillTry(
+        tap_id=tap_id,
+        till="bar",
+        band=band,
+        person=band,
+        passive=band == "b",
+        child=band == "c",
+        age_restricted=False,
+        amount_minor=amount_minor,
+        expect=told,
+        told=told,
+        purchase=int(tap_id, 36),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def good_day() -> Observed:
+    """a: an active band, b: a passive one, c: a child's; f: lost and frozen, r: replaced."""
+    doors = [door("a", "cabin-1"), door("b", "cabin-2"), door("a", "cabin-2", "wrong_cabin"), door("c", "pool")]
+    doors += [door("f", name, "frozen", frozen=True, retired=True) for name in ("cabin-1", "pool")]
+    doors.append(door("f", "cabin-2", "wrong_cabin", frozen=True, expect=None, would_suit=False))
+    doors += [door("r", name, "superseded", retired=True) for name in ("cabin-2", "pool")]
+    doors.append(door("r", "cabin-1", "wrong_cabin", retired=True, expect=None, would_suit=False))
+    tills = [
+        till("1", "a", 500),
+        till("2", "b", 300),
+        till("3", "c", 900),
+        till("4", "c", 900, "child_limit"),
+        till("5", "c", 100, "age_restricted", age_restricted=True),
+        till("6", "f", 700, "frozen"),
+        till("7", "a", 500, "duplicate_tap"),
+        till("8", "a", 20_000, held=True, wrong_pins=1),
+        till("9", "b", 15_000, held=True),
+        till("a", "a", 210, torn="killed"),
+        till("b", "a", 220, "cancelled", torn="pulled"),
+        till("c", "a", 220, purchase=11),
+    ]
+    corrections = [
+        Correction("void", "1", 500, ok=True),
+        Correction("refund", "9", 5_000, ok=True),
+        Correction("dispute", "8", 0, ok=True, evidence=True),
+    ]
+    folios = [
+        folio("a", ("charge", "1", 500), ("void", "1", -500), ("charge", "8", 20_000), *TORN_LINES),
+        folio("b", ("charge", "2", 300), ("charge", "9", 15_000), ("refund", "9", -5_000)),
+        folio("c", ("charge", "3", 900)),
+    ]
+    posted = [t for t in tills if t.posted]
+    events = [("CHARGE_POSTED", {"tap_id": t.tap_id}) for t in posted]
+    events += [("DOOR_OPENED", {"place": d.door}) for d in doors if d.opened]
+    return Observed(
+        doors=DOORS,
+        door_tries=doors,
+        till_tries=tills,
+        corrections=corrections,
+        child_limits={"c": 1_000},
+        folios=folios,
+        ledger=LedgerFacts(True, 0, len(posted), sum(t.amount_minor for t in posted) - 5_500),
+        events=[EventSeen(1, seq, *event) for seq, event in enumerate(events, 1)],
+        bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(20)],
+        steps_done=30,
+        steps_planned=30,
+    )
+
+
+def folio(person: str, *lines: tuple[str, str | None, int]) -> Folio:
+    """Settled to zero by one last line."""
+    made = [FolioLine(*line) for line in lines]
+    made.append(FolioLine("settlement", None, -sum(line.amount_minor for line in made)))
+    return Folio(person, True, 0, tuple(made))
+
+
+def failed(seen: Observed) -> set[str]:
+    return {check.name for check in run_checks(seen) if not check.ok}
+
+
+def swap_door(seen: Observed, band: str, name: str, **changes: object) -> None:
+    seen.door_tries = [
+        replace(t, **changes) if (t.band, t.door) == (band, name) else t  # type: ignore[arg-type]
+        for t in seen.door_tries
+    ]
+
+
+def swap_till(seen: Observed, tap_id: str, **changes: object) -> None:
+    seen.till_tries = [replace(t, **changes) if t.tap_id == tap_id else t for t in seen.till_tries]  # type: ignore[arg-type]
+
+
+def swap_folio(seen: Observed, person: str, change: Callable[[Folio], Folio]) -> None:
+    seen.folios = [change(f) if f.person == person else f for f in seen.folios]
+
+
+def without_charge(tap_id: str) -> Callable[[Folio], Folio]:
+    return lambda f: replace(f, lines=tuple(x for x in f.lines if (x.kind, x.tap_id) != ("charge", tap_id)))
+
+
+def with_line(kind: str, tap_id: str | None, amount_minor: int) -> Callable[[Folio], Folio]:
+    return lambda f: replace(f, lines=(*f.lines, FolioLine(kind, tap_id, amount_minor)))
+
+
+OPEN = (Signal("cabin-1", True, "granted", "green"),)
+
+
+def test_a_good_day_passes_every_check() -> None:
+    checks = run_checks(good_day())
+    assert [(c.name, c.detail) for c in checks if not c.ok] == []
+    assert [c.name for c in checks] == NAMES
+    assert all(c.detail and c.claim for c in checks)
+
+
+def test_a_day_without_anything_to_judge_fails_them_all() -> None:
+    """Nothing seen is not the same as nothing wrong."""
+    assert failed(Observed(steps_planned=30)) == set(NAMES)
+
+
+def cut_event(seen: Observed) -> None:
+    del seen.events[3]
+
+
+def second_epoch(seen: Observed) -> None:
+    seen.events[-1] = replace(seen.events[-1], epoch=2)
+
+
+def lose_door_event(seen: Observed) -> None:
+    seen.events = seen.events[:-1]
+
+
+def charge_event_twice(seen: Observed) -> None:
+    first = seen.events[0]
+    seen.events.append(replace(first, seq=len(seen.events) + 1))
+
+
+def drop_doors(band: str) -> Callable[[Observed], None]:
+    def change(seen: Observed) -> None:
+        seen.door_tries = [t for t in seen.door_tries if not (t.band == band and t.door == "pool")]
+
+    return change
+
+
+def share_a_pid(seen: Observed) -> None:
+    seen.bands[1] = replace(seen.bands[1], pid=seen.bands[0].pid)
+
+
+def not_micropython(seen: Observed) -> None:
+    seen.bands[1] = replace(seen.bands[1], interpreter="/usr/bin/python3")
+
+
+def child_over_limit(seen: Observed) -> None:
+    swap_till(seen, "4", told="posted")
+
+
+def double_torn(seen: Observed) -> None:
+    swap_till(seen, "b", told="posted")
+    swap_folio(seen, "a", with_line("charge", "b", 220))
+
+
+BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
+    ("a step failed", "day_complete", lambda s: s.steps_failed.append("story: step")),
+    ("a step is missing", "day_complete", lambda s: setattr(s, "steps_done", 29)),
+    ("a door said something else", "day_complete", lambda s: swap_door(s, "a", "cabin-2", expect="expired")),
+    ("a door said nothing", "day_complete", lambda s: swap_door(s, "a", "cabin-1", signals=())),
+    ("a door spoke twice", "day_complete", lambda s: swap_door(s, "a", "cabin-1", signals=OPEN + OPEN)),
+    ("a till was told something else", "day_complete", lambda s: swap_till(s, "7", told="day_limit")),
+    ("the books are wrong", "ledger_sum_zero", lambda s: setattr(s, "ledger", replace(s.ledger, ok=False))),  # type: ignore[type-var]
+    ("a cent is gone", "ledger_sum_zero", lambda s: setattr(s, "ledger", replace(s.ledger, sum_minor=1))),  # type: ignore[type-var]
+    ("the ledger was not read", "ledger_sum_zero", lambda s: setattr(s, "ledger", None)),
+    ("a charge is not on the folio", "every_charge_once", lambda s: swap_folio(s, "b", without_charge("2"))),
+    ("a charge nobody was told of", "every_charge_once", lambda s: swap_folio(s, "b", with_line("charge", "z", 1))),
+    ("a charge is there twice", "every_charge_once", lambda s: swap_folio(s, "b", with_line("charge", "2", 300))),
+    ("a charge of another amount", "every_charge_once", lambda s: swap_till(s, "2", amount_minor=301)),
+    ("a charge event twice", "every_charge_once", charge_event_twice),
+    ("the ledger knows another sum", "every_charge_once", lambda s: setattr(
+        s, "ledger", replace(s.ledger, left_minor=1))),  # type: ignore[type-var]
+    ("the ledger counts more", "every_charge_once", lambda s: setattr(s, "ledger", replace(s.ledger, charges=99))),  # type: ignore[type-var]
+    ("a frozen band opened", "frozen_band_refused", lambda s: swap_door(s, "f", "cabin-1", signals=OPEN)),
+    ("a frozen band got another code", "frozen_band_refused", lambda s: swap_door(
+        s, "f", "pool", signals=(Signal("pool", False, "superseded", "red"),))),
+    ("a door heard nothing of it", "frozen_band_refused", lambda s: swap_door(s, "f", "cabin-2", signals=())),
+    ("a door was left out", "frozen_band_refused", drop_doors("f")),
+    ("the frozen band paid", "frozen_band_refused", lambda s: swap_till(s, "6", told="posted")),
+    ("it was not tried at a till", "frozen_band_refused", lambda s: swap_till(s, "6", expect="expired")),
+    ("a replaced band opened", "retired_band_refused", lambda s: swap_door(s, "r", "cabin-2", signals=OPEN)),
+    ("a replaced band was frozen instead", "retired_band_refused", lambda s: swap_door(
+        s, "r", "pool", signals=(Signal("pool", False, "frozen", "red"),))),
+    ("a door was left out for it", "retired_band_refused", drop_doors("r")),
+    ("a wrong cabin opened", "no_wrong_cabin_opened", lambda s: swap_door(s, "a", "cabin-2", signals=OPEN)),
+    ("a door opened for nobody", "no_wrong_cabin_opened", lambda s: s.stray_signals.append(OPEN[0])),
+    ("another door opened", "no_wrong_cabin_opened", lambda s: swap_door(s, "b", "cabin-2", signals=OPEN)),
+    ("no wrong cabin was tried", "no_wrong_cabin_opened", lambda s: setattr(
+        s, "door_tries", [t for t in s.door_tries if t.may_open or t.cabin is None])),
+    ("an opening is not in the log", "doors_agree", lose_door_event),
+    ("the log knows one more", "doors_agree", lambda s: s.events.append(
+        EventSeen(1, len(s.events) + 1, "DOOR_OPENED", {"place": "pool"}))),
+    ("a torn charge is doubled", "torn_not_doubled", double_torn),
+    ("a torn charge is lost", "torn_not_doubled", lambda s: swap_folio(s, "a", without_charge("a"))),
+    ("nobody was killed", "torn_not_doubled", lambda s: swap_till(s, "a", torn="pulled")),
+    ("no new tap id was tried", "torn_not_doubled", lambda s: swap_till(s, "c", purchase=99)),
+    ("a child spent too much", "child_limit_held", child_over_limit),
+    ("a child was sold a drink", "child_limit_held", lambda s: swap_till(s, "5", told="posted")),
+    ("no child reached the limit", "child_limit_held", lambda s: swap_till(s, "4", told="stay_limit")),
+    ("a wrong PIN was enough", "verification_held", lambda s: swap_till(s, "8", expect="pin_wrong")),
+    ("no PIN was asked", "verification_held", lambda s: swap_till(s, "8", held=False)),
+    ("no photo was asked", "verification_held", lambda s: swap_till(s, "9", held=False)),
+    ("the second tap was charged", "duplicate_caught", lambda s: swap_till(s, "7", told="posted")),
+    ("there was no second tap", "duplicate_caught", lambda s: swap_till(s, "7", expect="frozen", told="frozen")),
+    ("a refund is missing", "corrections_balanced", lambda s: swap_folio(s, "b", with_line("refund", "9", 5_000))),
+    ("a void failed", "corrections_balanced", lambda s: s.corrections.append(Correction("void", "2", 300, ok=False))),
+    ("no dispute could be proved", "corrections_balanced", lambda s: setattr(
+        s, "corrections", [replace(c, evidence=None) for c in s.corrections])),
+    ("there was no refund", "corrections_balanced", lambda s: setattr(
+        s, "corrections", [c for c in s.corrections if c.kind != "refund"])),
+    ("money is left", "folios_settled", lambda s: swap_folio(s, "b", lambda f: replace(f, balance_minor=5))),
+    ("a folio is open", "folios_settled", lambda s: swap_folio(s, "b", lambda f: replace(f, settled=False))),
+    ("the lines do not add up", "folios_settled", lambda s: swap_folio(s, "b", with_line("refund", None, -5))),
+    ("no passive band paid", "passive_bands_worked", lambda s: [
+        swap_till(s, tap, passive=False) for tap in ("2", "9")]),
+    ("no passive band opened", "passive_bands_worked", lambda s: swap_door(s, "b", "cabin-2", passive=False)),
+    ("an event is missing", "events_contiguous", cut_event),
+    ("the log began anew", "events_contiguous", second_epoch),
+    ("two bands are one process", "bands_are_real", share_a_pid),
+    ("a band is something else", "bands_are_real", not_micropython),
+    ("a band too few", "bands_are_real", lambda s: s.bands.pop()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "name", "spoil"), BAD_DAYS, ids=[what for what, _, _ in BAD_DAYS])
+def test_a_bad_day_fails_its_check(what: str, name: str, spoil: Callable[[Observed], object]) -> None:
+    seen = good_day()
+    spoil(seen)
+    assert name in failed(seen), what
+
+
+def test_every_check_is_shown_a_bad_day() -> None:
+    assert {name for _, name, _ in BAD_DAYS} == set(NAMES)
+
+
+def test_details_name_what_was_seen_and_stay_short() -> None:
+    seen = good_day()
+    seen.steps_failed = [f"step {number}" for number in range(40)]
+    check = run_checks(seen)[0]
+    assert "step 0" in check.detail
+    assert "35 more" in check.detail
+    frozen = next(c for c in run_checks(good_day()) if c.name == "frozen_band_refused")
+    assert set(frozen.listed) == {"cabin-1: frozen", "cabin-2: wrong_cabin", "pool: frozen"}

@@ -1,0 +1,83 @@
+"""`voyage demo`: a whole ship's day on this machine, with real bands' firmware and a real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from voyage.cast import BANDS_DEFAULT, BANDS_MAX, BANDS_MIN
+from voyage.sail import Outcome, Sailing, Settings, Trouble
+from voyage.screen import Screen
+
+FAILED_EXIT = 1
+CANNOT_START_EXIT = 2
+INTERRUPTED_EXIT = 130
+SECONDS_MAX = 3600
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End when the day is over; exit 0 only if all checks hold.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write figures and checks to this file, as JSON.", show_default=False),
+    ] = None,
+    pcsc: Annotated[
+        bool, typer.Option("--pcsc", help="A good part of the readers are real PC/SC readers (pcscd with vpcd).")
+    ] = False,
+    bands: Annotated[
+        int, typer.Option("--bands", min=BANDS_MIN, max=BANDS_MAX, help="Virtual bands, each a MicroPython process.")
+    ] = BANDS_DEFAULT,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another day.")] = 1,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Of the gateway's pages and API; 0: any free one.")
+    ] = 8470,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, max=SECONDS_MAX, help="How long the ship's day takes.")
+    ] = 60,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="Keep the ship's folder here: settings, database, log, bands.", show_default=False),
+    ] = None,
+) -> None:
+    """A ship's day in about a minute: guests board, open doors, pay, lose a band, and settle.
+
+    Runs until Ctrl-C, or with --once until the day is over. Everything is on this machine: a gateway, its database
+    and keys in a folder of their own, and 20 or more bands whose firmware runs on MicroPython.
+
+    \b
+    Examples:
+      voyage demo
+      voyage demo --once --report report.json
+      voyage demo --pcsc --bands 40
+    """
+    settings = Settings(once, report, pcsc, bands, seed, port, seconds, keep)
+    raise typer.Exit(_exit_code(settings))
+
+
+def _exit_code(settings: Settings) -> int:
+    console = Console()
+    try:
+        outcome = asyncio.run(_until_signal(settings, console))
+    except Trouble as error:
+        print(f"voyage demo: {error}", file=sys.stderr)
+        return FAILED_EXIT if error.under_way else CANNOT_START_EXIT
+    if outcome is Outcome.INTERRUPTED:
+        return INTERRUPTED_EXIT if settings.once else 0
+    return 0 if outcome is Outcome.GOOD else FAILED_EXIT
+
+
+async def _until_signal(settings: Settings, console: Console) -> Outcome:
+    """Sail; Ctrl-C, SIGTERM and a closed terminal end it in order."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    return await Sailing(settings, Screen(console)).sail(stop)

@@ -1,0 +1,24 @@
+"""After the day: folios are settled, but people still walk about. Keeps a screen at a stand alive until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from voyage.acts import Acts
+from voyage.cast import Cast
+
+PAUSE_S = (0.3, 1.5)  # between two taps
+
+
+async def stroll(cast: Cast, acts: Acts, draw: random.Random) -> None:
+    """Doors only, one after the other, for ever: most of them one's own, some not."""
+    while True:
+        await asyncio.sleep(draw.uniform(*PAUSE_S))
+        person = draw.choice(cast.people)
+        band = acts.truth.worn.get(person.key)
+        if band is None or person.stay_over:
+            continue
+        own = [f"cabin-{cabin}" for cabin in person.cabins] + ["gangway-1", "gangway-2", "pool"]
+        doors = own if draw.random() < 0.9 else ["spa", "crew-deck"]
+        await acts.try_door(band, draw.choice(doors), None)

@@ -1,0 +1,149 @@
+"""What the demo saw with its own eyes: at the doors' controllers, at the tills, at the purser's desk.
+
+Written down as it happened and never corrected from the gateway's log; checks.py judges it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One line that a door controller received."""
+
+    door: str
+    open: bool
+    code: str
+    light: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorTry:
+    """A band held at a door, and what the door's controller heard while it was there.
+
+    may_open: what the demo knows ought to happen. frozen, retired: what had become of the band by then.
+    would_suit: the door is one of this guest's, so that only the band's state can refuse it.
+    """
+
+    door: str
+    cabin: int | None
+    band: str
+    person: str
+    passive: bool
+    may_open: bool
+    expect: str | None  # the code the plan expects; None: any refusal
+    signals: tuple[Signal, ...]
+    frozen: bool = False
+    retired: bool = False
+    would_suit: bool = True
+
+    @property
+    def opened(self) -> bool:
+        return any(signal.open for signal in self.signals)
+
+    @property
+    def code(self) -> str:
+        return self.signals[0].code if len(self.signals) == 1 else f"{len(self.signals)} signals"
+
+
+@dataclass(frozen=True, slots=True)
+class TillTry:
+    """One tap id at a till, and what the till was told of it in the end."""
+
+    tap_id: str
+    till: str
+    band: str
+    person: str
+    passive: bool
+    child: bool
+    age_restricted: bool
+    amount_minor: int
+    expect: str
+    told: str  # "posted" or the last refusal code the till was told
+    purchase: int  # tries of one purchase share a number: together they may charge once
+    torn: str = ""  # how the band was torn away, on the tries where it was
+    held: bool = False  # waited for a PIN or the photo
+    wrong_pins: int = 0  # refused while it waited
+
+    @property
+    def posted(self) -> bool:
+        return self.told == "posted"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A void, refund or dispute, as the purser asked for it and was answered."""
+
+    kind: str  # "void" | "refund" | "dispute"
+    tap_id: str
+    back_minor: int  # what must be back on the folio because of it: 0 for a rejected dispute
+    ok: bool
+    detail: str = ""
+    evidence: bool | None = None  # of a dispute: the tap's signature; None if a passive band gave none to check
+
+
+@dataclass(frozen=True, slots=True)
+class FolioLine:
+    kind: str
+    tap_id: str | None
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folio:
+    """A guest's statement after settlement."""
+
+    person: str
+    settled: bool
+    balance_minor: int
+    lines: tuple[FolioLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What the ledger says of itself. charges: those that ever were on a folio. left_minor: less what went back."""
+
+    ok: bool
+    sum_minor: int
+    charges: int
+    left_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeen:
+    epoch: int
+    seq: int
+    type: str
+    payload: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class BandFacts:
+    """A band's process as the operating system knows it."""
+
+    band: str
+    pid: int
+    passive: bool
+    interpreter: str  # of the process, as it told itself
+    person: str = ""  # who wore it; empty for a blank one
+
+
+@dataclass(slots=True)
+class Observed:
+    """Everything that was seen. `doors` is every door of the ship: a check may ask for each of them."""
+
+    doors: tuple[str, ...] = ()
+    door_tries: list[DoorTry] = field(default_factory=list)
+    stray_signals: list[Signal] = field(default_factory=list)  # heard while no band was at that door
+    till_tries: list[TillTry] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    child_limits: dict[str, int] = field(default_factory=dict)  # child -> day limit, minor units
+    folios: list[Folio] = field(default_factory=list)
+    ledger: LedgerFacts | None = None
+    events: list[EventSeen] = field(default_factory=list)
+    bands: list[BandFacts] = field(default_factory=list)
+    steps_failed: list[str] = field(default_factory=list)  # steps that could not be carried out at all
+    steps_done: int = 0
+    steps_planned: int = 0

@@ -1,0 +1,93 @@
+"""The day in figures, for scripts (JSON) and for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from voyage.checks import Check
+from voyage.observed import Observed
+
+SCHEMA = 1
+VERSION_LIMIT_S = 10.0
+
+
+def build_report(
+    seen: Observed,
+    checks: Iterable[Check],
+    board: Mapping[str, Any],
+    *,
+    micropython: str,
+    settings: Mapping[str, Any],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """board: the gateway's own figures. seconds: by phase. Money in minor units, times of a tap in milliseconds."""
+    posted = [t for t in seen.till_tries if t.posted]
+    listed = [asdict(check) for check in checks]
+    return {
+        "schema": SCHEMA,
+        "ok": all(check["ok"] for check in listed),
+        "figures": {
+            "taps": board.get("taps", 0),
+            "doors_tried": len(seen.door_tries),
+            "doors_opened": sum(t.opened for t in seen.door_tries),
+            "charges": len(posted),
+            "charged_minor": sum(t.amount_minor for t in posted),
+            "corrections": len(seen.corrections),
+            "refusals": dict(board.get("refusals", {})),
+            "alerts": dict(board.get("alerts", {})),
+            "tap_ms": board.get("tap_ms", {}),
+            "split_ms": board.get("split_ms", {}),
+            "apdus": board.get("apdus", {}),
+            "guests": len(seen.folios),
+            "bands": len(seen.bands),
+            "passive_bands": sum(band.passive for band in seen.bands),
+            "events": len(seen.events),
+            "seconds": {phase: round(value, 2) for phase, value in seconds.items()},
+        },
+        "checks": listed,
+        "settings": dict(settings),
+        "micropython": micropython,
+        "steward": version("steward-edge"),
+        "machine": machine(),
+    }
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+    }
+
+
+def micropython_version(interpreter: str) -> str:
+    """As the interpreter tells it, such as "MicroPython v1.28.0". Blocks shortly."""
+    command = [interpreter, "-c", "import sys; print(sys.version)"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=VERSION_LIMIT_S, check=True)
+    return answer.stdout.partition(";")[2].strip() or answer.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or "unknown"

@@ -1,0 +1,125 @@
+"""The small steps a day is made of. `at` is the ship's time in minutes after midnight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GRANTED, POSTED = "granted", "posted"
+PULLED, KILLED = "pulled", "killed"  # the ways a band is torn out of a charge
+PHOTO = "photo"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """The desk records a guest. Nobody wears a band yet."""
+
+    at: int
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """A blank band becomes this person's. `replaces`: the lost one, frozen by the same request."""
+
+    at: int
+    person: str
+    band: str
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    at: int
+    band: str
+    door: str
+    expect: str = GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class EveryDoor:
+    """Somebody who found (or kept) a band tries it at every door of the ship. None may open."""
+
+    at: int
+    band: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buy:
+    """A till asks, the band taps. `expect` is what the till is told in the end.
+
+    proof: what is shown if the charge is held, in order: "photo" or digits of a PIN. name: for later steps.
+    """
+
+    at: int
+    band: str
+    till: str
+    item: str
+    amount_minor: int
+    expect: str = POSTED
+    proof: tuple[str, ...] = ()
+    age_restricted: bool = False
+    allow_duplicate: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A charge whose band is torn away in the instant it has counted its signature, before the till can hear it.
+
+    how: PULLED out of the field, or KILLED (kill -9 and started again). Then it is tried once more: with the same
+    tap id, or (new_tap) cancelled at the till and asked under a new one. Exactly one charge may come of it.
+    """
+
+    at: int
+    band: str
+    till: str
+    item: str
+    amount_minor: int
+    how: str = PULLED
+    new_tap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A band is reported lost."""
+
+    at: int
+    band: str
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    at: int
+    charge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    at: int
+    charge: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """The guest disputes a charge; the purser looks at the tap's evidence and decides: "uphold" or "reject"."""
+
+    at: int
+    charge: str
+    outcome: str
+
+
+Step = CheckIn | Encode | Door | EveryDoor | Buy | Torn | Freeze | Void | Refund | Dispute
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Steps that happen one after the other. Stories run side by side and share no band."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+
+def clock(at: int) -> str:
+    """ "08:05" for 485."""
+    return f"{at // 60 % 24:02d}:{at % 60:02d}"
