@@ -180,7 +180,10 @@ class Tx(Protocol):
 
     def set_charge_counter(self, uid: Uid, kind: str, counter: int) -> None: ...
     def post(self, transaction: LedgerTransaction) -> None:
-        """Record a transaction for ever. Raises ValueError if it does not sum to zero; never overwrites."""
+        """Record a transaction for ever. Raises ValueError if it does not sum to zero.
+
+        Raises Conflict if its id is recorded already, or if a guest's account has another currency.
+        """
         ...
 
     def balance(self, account: AccountId) -> int: ...
@@ -203,6 +206,7 @@ class Store(Protocol):
 
         If `work` raises, nothing of it is kept and the error comes back. Raises StoreUnavailable when the disk
         refuses, Busy when too many writes wait. Writes run one after the other, so `work` may decide on what it reads.
+        A write that was accepted is carried out even if its waiter is cancelled meanwhile.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from steward.domain.charges import Charge, ChargeRequest, ChargeState, TapEvidence
-from steward.domain.events import EventType, NewEvent
+from steward.domain.events import EventType, NewEvent, Scalar
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits, PinHash
 from steward.domain.ids import AccountId, GuestRef, OutletId, TapId, TillId, TransactionId, Uid
 from steward.domain.ledger import LedgerTransaction, Posting, TransactionKind
@@ -35,7 +35,7 @@ def guest(ref: GuestRef = ANNA, *, currency: str = "EUR") -> Guest:
         serial=4,
         pin=PinHash(salt=b"salt\x00", digest=b"digest\xff"),
         pin_failures=2,
-        settled=False,
+        settled=True,
     )
 
 
@@ -77,7 +77,7 @@ def charge(
         currency="EUR",
         description="two coffees",
         age_restricted=True,
-        allow_duplicate=False,
+        allow_duplicate=True,
     )
     evidence = TapEvidence(
         uid=uid(number),
@@ -127,5 +127,5 @@ def transaction(
 
 
 def event(number: int = 1) -> NewEvent:
-    payload = {"number": number, "text": "blåbær", "flag": True, "raw": b"\x00\xff", "none": None}
+    payload: dict[str, Scalar] = {"number": number, "text": "blåbær", "flag": True, "raw": b"\x00\xff", "none": None}
     return NewEvent(EventType.DOOR_OPENED, AT_S + number, payload)

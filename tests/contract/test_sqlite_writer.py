@@ -331,7 +331,7 @@ asyncio.run(main())
 
 def test_a_commit_the_disk_refuses_is_nobodys(tmp_path: Path) -> None:
     """A real refusal by the kernel in the middle of COMMIT: the process may not make its files any longer."""
-    paths = json.dumps([p for p in sys.path if p] + [str(Path.cwd())])
+    paths = json.dumps([p for p in sys.path if p] + [str(Path(__file__).parents[2])])
     child = subprocess.run(
         [sys.executable, "-W", "error", "-c", _SMALL_DISK, str(tmp_path / "steward.db"), paths],
         capture_output=True,

@@ -15,9 +15,7 @@ async def test_events_come_back_in_order_with_their_payload(store: Store) -> Non
     epoch = await store.read(lambda tx: tx.epoch())
     found = await store.read(lambda tx: list(tx.events(0, 10)))
     assert seqs == [1, 2, 3]
-    assert found == [
-        StoredEvent(epoch, n, EventType.DOOR_OPENED, AT_S + n, event(n).payload) for n in range(1, 4)
-    ]
+    assert found == [StoredEvent(epoch, n, EventType.DOOR_OPENED, AT_S + n, event(n).payload) for n in range(1, 4)]
     assert found[0].payload["flag"] is True
     assert isinstance(found[0].type, EventType)
 

@@ -156,9 +156,7 @@ async def test_postings_move_balances(store: Store) -> None:
     ],
     ids=["none", "lone", "unbalanced", "zero", "same account", "too large", "too many"],
 )
-async def test_only_balanced_transactions_are_posted(
-    store: Store, postings: tuple[Posting, ...], says: str
-) -> None:
+async def test_only_balanced_transactions_are_posted(store: Store, postings: tuple[Posting, ...], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         await store.write(lambda tx: tx.post(replace(transaction(), postings=postings)))
     assert await store.read(lambda tx: (tx.balance(ANNAS_ACCOUNT), tx.ledger_sum())) == (0, 0)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.e2e.pcsc_rig import GET_UID, LIMIT_S, OK, SELECT_DF, UID, ScriptedCard
 
+from bandwire import apdu, session
+from bandwire.files import FULL
+from steward.adapters.aes import HostAes
 from steward.adapters.linkreader import WAITING_MAX, LinkCard, LinkReader
 from steward.errors import CardRemoved, ReaderFault
+from voyage.bandproc import BandOptions, BandProcess
 
 OTHER = bytes.fromhex("04AABBCCDDEEFF")
 
@@ -253,3 +258,54 @@ async def test_two_readers_serve_at_the_same_time(reader: LinkReader) -> None:
     answers = await asyncio.gather(here.exchange(SELECT_DF), there.exchange(SELECT_DF + b"\x01"))
     assert answers == [SELECT_DF + OK, SELECT_DF + b"\x01" + OK]
     await other.close()
+
+
+# --- the real band
+
+
+async def test_the_real_band_answers_and_is_powered_down(reader: LinkReader, tmp_path: Path) -> None:
+    left = asyncio.Event()
+    async with await BandProcess.start(BandOptions(tmp_path / "band", uid=UID), "field") as band:
+        band.on_left = lambda reason: left.set()
+        await band.enter("127.0.0.1", reader.port)
+        card = await connected(reader)
+        assert card.anticollision_id == UID
+        assert await card.exchange(SELECT_DF) == OK
+        assert (await card.exchange(bytes.fromhex("9071000002000000")))[-2:] == b"\x91\xaf"
+        await reader.disconnect(card)
+        async with asyncio.timeout(LIMIT_S):
+            await left.wait()
+        await band.enter("127.0.0.1", reader.port)
+        card = await connected(reader)
+        assert await card.exchange(bytes.fromhex("90AF000020") + bytes(33)) == b"\x91\x1c"  # nothing was begun
+
+
+async def test_the_real_band_killed_in_the_field_is_a_removed_card(reader: LinkReader, tmp_path: Path) -> None:
+    band = await BandProcess.start(BandOptions(tmp_path / "band", uid=UID), "field")
+    await band.enter("127.0.0.1", reader.port)
+    card = await connected(reader)
+    await band.kill()
+    with pytest.raises(CardRemoved):
+        await card.exchange(SELECT_DF)
+
+
+async def test_a_real_band_with_a_random_id_shows_another_one_each_time(reader: LinkReader, tmp_path: Path) -> None:
+    """Switched on by SetConfiguration under K0 (factory zero), as encoding does it."""
+    async with await BandProcess.start(BandOptions(tmp_path / "band", uid=UID), "field") as band:
+        await band.enter("127.0.0.1", reader.port)
+        card = await connected(reader)
+        await card.exchange(SELECT_DF)
+        auth = session.ReaderAuth(HostAes(), 0, bytes(16), bytes(range(16)))
+        channel = auth.finish(await card.exchange(auth.step(await card.exchange(auth.start()))))
+        command = channel.command(apdu.INS_SET_CONFIGURATION, b"\x00", b"\x02", FULL)
+        assert (await card.exchange(command))[-2:] == b"\x91\x00"
+        await reader.disconnect(card)
+        shown = set()
+        for _ in range(3):
+            await band.leave()
+            await band.enter("127.0.0.1", reader.port)
+            card = await connected(reader)
+            shown.add(card.anticollision_id)
+            await reader.disconnect(card)
+    assert {(len(identifier), identifier[0]) for identifier in shown} == {(4, 8)}
+    assert len(shown) == 3

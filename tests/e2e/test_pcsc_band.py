@@ -39,6 +39,18 @@ def service() -> Iterator[Pcscd]:
     service.stop()
 
 
+class PlacedReader(PcscReader):
+    """A reader that goes by the name of its place, as the rig's helpers expect."""
+
+    def __init__(self, name: str, place: str) -> None:
+        super().__init__(name)
+        self._place = place
+
+    @property
+    def name(self) -> str:
+        return self._place
+
+
 class Ship:
     """A gateway whose readers are all PC/SC. Its doors hold a door's keys and no others."""
 
@@ -70,7 +82,7 @@ class Ship:
         virtual = self._at[place.name]
         await self.vacated(place.name)
         self.rig.ports[place.name] = virtual.port
-        await self.rig.add_reader(place.name, place, handler, PcscReader(virtual.name))
+        await self.rig.add_reader(place.name, place, handler, PlacedReader(virtual.name, place.name))
 
 
 @pytest.fixture
@@ -142,8 +154,11 @@ async def test_a_band_whose_power_fails_in_the_field_is_a_removed_card(
         await card.exchange(SELECT_DF)
 
 
-async def test_a_session_does_not_outlive_the_transaction(service: Pcscd, desk: VirtualReader, tmp_path: Path) -> None:
+async def test_a_session_does_not_outlive_the_transaction(
+    reader: PcscReader, desk: VirtualReader, tmp_path: Path
+) -> None:
     """After disconnect the band was powered down: an authentication half done is forgotten, the next card is fresh."""
+    again = PcscReader(desk.name)
     async with await BandProcess.start(BandOptions(tmp_path / "band", uid=UID), "field") as band:
         await band.enter("127.0.0.1", desk.port)
         async with asyncio.timeout(LIMIT_S):
@@ -153,13 +168,10 @@ async def test_a_session_does_not_outlive_the_transaction(service: Pcscd, desk: 
         assert first_part[-2:] == b"\x91\xaf"
         await reader.disconnect(card)
         await reader.close()
-        again = PcscReader(desk.name)
         async with asyncio.timeout(LIMIT_S):
             card = await again.connect()
-        assert (await card.exchange(bytes.fromhex("90AF000020") + bytes(33)))[-2:] != b"\x91\x00"
-        assert (await card.exchange(bytes.fromhex("9060000000")))[-2:] == b"\x91\xaf"
-        await again.disconnect(card)
-        await again.close()
+        assert await card.exchange(bytes.fromhex("90AF000020") + bytes(33)) == b"\x91\x1c"  # nothing was begun
+    await again.close()
 
 
 async def test_opensc_talks_to_the_band(service: Pcscd, desk: VirtualReader, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import bluetooth
 import machine
+
 from band import app, nfc
 from band.boards import esp32
 from band.errors import BoardError

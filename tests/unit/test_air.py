@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bench.air import FRAME_GAP_US, exchange_ms, frame_us, message_us
 
 
@@ -15,6 +16,4 @@ def test_what_fits_one_frame_is_not_chained() -> None:
 
 
 def test_a_flow_is_the_sum_of_both_directions() -> None:
-    assert exchange_ms([(13, 2), (8, 18)], 424) == pytest.approx(
-        sum(message_us(n, 424) for n in (13, 2, 8, 18)) / 1000
-    )
+    assert exchange_ms([(13, 2), (8, 18)], 424) == pytest.approx(sum(message_us(n, 424) for n in (13, 2, 8, 18)) / 1000)

@@ -205,9 +205,7 @@ class MemoryTx:
             if charge.state in _SPENDING and charge.at_s >= since_s
         )
 
-    def similar_charge(
-        self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int
-    ) -> Charge | None:
+    def similar_charge(self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int) -> Charge | None:
         for charge in reversed(self.charges_of(ref)):
             request = charge.request
             same = request.till == till and request.amount_minor == amount_minor
@@ -258,9 +256,7 @@ class MemoryTx:
 
     def ledger_sum(self) -> int:
         return sum(
-            posting.amount_minor
-            for transaction in self._state.ledger.values()
-            for posting in transaction.postings
+            posting.amount_minor for transaction in self._state.ledger.values() for posting in transaction.postings
         )
 
     # small facts

@@ -61,9 +61,7 @@ class ChargesTx(Statements):
         spent: int = self._one(SPENT_SINCE, (ref, since_s))[0]
         return spent
 
-    def similar_charge(
-        self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int
-    ) -> Charge | None:
+    def similar_charge(self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int) -> Charge | None:
         row = self._one(SIMILAR_CHARGE, (ref, since_s, amount_minor, till))
         return None if row is None else _charge(row)
 

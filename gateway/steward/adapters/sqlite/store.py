@@ -88,9 +88,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what was accepted, then let go of the file. Raises StoreUnavailable if a closure does not end."""
         if not await asyncio.to_thread(self._writer.stop, self._limits.close_timeout_s):
-            raise StoreUnavailable(
-                f"a write has not ended after {self._limits.close_timeout_s:.0f} s: end the process"
-            )
+            raise StoreUnavailable(f"a write has not ended after {self._limits.close_timeout_s:.0f} s: end the process")
         await asyncio.to_thread(self._resources.close)
 
 

@@ -14,8 +14,14 @@ FINDINGS_MAX = 20
 _LEDGER_SUM = "SELECT coalesce(sum(amount_minor), 0) FROM posting"
 _UNBALANCED = """
 SELECT count(*) FROM (
-    SELECT t.seq FROM ledger_transaction AS t LEFT JOIN posting AS p ON p.transaction_seq = t.seq
-    GROUP BY t.seq HAVING count(p.account) < 2 OR sum(p.amount_minor) <> 0
+    SELECT 1 FROM posting GROUP BY transaction_seq HAVING count(*) < 2 OR sum(amount_minor) <> 0
+)
+"""
+_MISSING_POSTINGS = """
+SELECT count(*) FROM ledger_transaction AS t, json_each(t.entries) AS entry
+WHERE NOT EXISTS (
+    SELECT 1 FROM posting AS p
+    WHERE p.account = entry.key AND p.transaction_seq = t.seq AND p.amount_minor = entry.value
 )
 """
 _STRAY_POSTINGS = """
@@ -45,6 +51,7 @@ def find_damage(connection: sqlite3.Connection, version: int) -> list[str]:
     checks = [
         ("ledger postings sum to {0}, not to zero", _LEDGER_SUM),
         ("{0} ledger transactions do not balance", _UNBALANCED),
+        ("{0} postings of the ledger are missing", _MISSING_POSTINGS),
         ("{0} postings do not belong to their transaction", _STRAY_POSTINGS),
         ("{0} epochs of the event log have holes", _EVENT_GAPS),
     ]
