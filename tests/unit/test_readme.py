@@ -1,0 +1,52 @@
+"""The README keeps its word: every setting, path, make target and console script it names is there, and the other way round."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from steward import config
+from steward.domain.access import Refusal
+from steward.domain.charges import ChargeRefusal
+from steward.web.words import plain
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "gateway": config.GatewaySettings,
+    "http": config.HttpSettings,
+    "charges": config.ChargeSettings,
+    "encoding": config.EncodingSettings,
+    "reader": config.ReaderSettings,
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_is_in_the_readme(section: str) -> None:
+    table = README.partition("### Settings")[2].partition("## Measured")[0]
+    missing = [f.name for f in fields(SECTIONS[section]) if f.name not in re.findall(r"[a-z_]+", table)]
+    assert missing == []
+
+
+def test_every_path_of_the_map_exists() -> None:
+    paths = re.findall(r"`((?:firmware|gateway|tools|tests)/[\w/.]*)`", README)
+    assert len(paths) >= 8
+    assert [p for p in paths if not (ROOT / p).exists()] == []
+    assert [p for p in re.findall(r"\]\(([\w/.]+)\)", README) if not (ROOT / p).exists()] == []
+
+
+def test_make_targets_and_console_scripts_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`?make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert set(scripts) == {"steward", "bandtool", "voyage"}
+
+
+@pytest.mark.parametrize("code", [*Refusal, *ChargeRefusal])
+def test_every_refusal_has_plain_words(code: str) -> None:
+    fallback = str(code).replace("_", " ").capitalize() + "."
+    assert plain(str(code)).said != fallback
