@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-from bandtool.__main__ import app
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 from typer.testing import CliRunner
+
+from bandtool.__main__ import app
 
 
 def test_ports_are_listed_with_their_usb_ids(monkeypatch: pytest.MonkeyPatch) -> None:
