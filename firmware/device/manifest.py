@@ -22,6 +22,7 @@ package(
         "info.py",
         "iso.py",
         "keycmds.py",
+        "loop.py",
         "nfc.py",
         "replies.py",
         "sdmread.py",

@@ -67,7 +67,7 @@ class Gateway:
             _make_folder(config, config.gateway.data_dir)
             store = SqliteStore.open(config.gateway.database, first_epoch=int(time.time()))
             opened.push_async_callback(store.close)
-            clock = SystemClock(high_water_s=await store.read(_high_water))
+            clock = SystemClock(high_water_s=await store.read(last_time))
             parts = wiring.build(config, store, clock, keyring)
             listener = opened.enter_context(_bind(config))
             opened.push_async_callback(_close_readers, parts)
@@ -96,7 +96,8 @@ class Gateway:
         await parts.supervisor.stop(TAP_GRACE_S)
         parts.services.closing.set()
         self._server.should_exit = True
-        await asyncio.wait([self._http])
+        await asyncio.wait([self._http], timeout=2 * HTTP_GRACE_S)
+        self._http.cancel()
         await _close_readers(parts)
         reading = parts.services.clock.now()
         with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
@@ -186,7 +187,9 @@ def _server(parts: wiring.Parts) -> _Server:
 def _bind(config: Config) -> socket.socket:
     """The HTTP socket, bound before anything runs. Raises ConfigError if the port is taken."""
     http: HttpSettings = config.http
-    listener = socket.socket(socket.AF_INET6 if ":" in http.host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    # The protocol by name: asyncio turns Nagle's algorithm off only then, and answers would wait 40 ms with it on.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((http.host, http.port))
@@ -232,7 +235,7 @@ def _started(parts: wiring.Parts) -> NewEvent:
     )
 
 
-def _high_water(tx: Tx) -> int:
+def last_time(tx: Tx) -> int:
     """The latest time known to have been: the mark kept while the clock was believed, or the last event's.
 
     `seq` has no holes within an epoch, so the last event is found by halving.

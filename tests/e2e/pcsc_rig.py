@@ -56,6 +56,9 @@ class ScriptedCard:
         self.atr = atr
         self.reply = reply
         self.heard: list[bytes] = []
+        self.may_tell_id = asyncio.Event()
+        self.may_tell_id.set()
+        self.asked_id = asyncio.Event()
         self.asked = asyncio.Event()  # a command other than for the id has come
         self.off = asyncio.Event()  # powered down
         self.gone = asyncio.Event()
@@ -77,6 +80,12 @@ class ScriptedCard:
     async def was_asked(self) -> None:
         async with asyncio.timeout(LIMIT_S):
             await self.asked.wait()
+
+    async def walk_away(self) -> None:
+        """Leave in peace: the reader has noticed when this returns."""
+        assert self._writer is not None
+        self._writer.write_eof()
+        await self.left()
 
     async def was_powered_down(self) -> None:
         async with asyncio.timeout(LIMIT_S):
@@ -100,6 +109,9 @@ class ScriptedCard:
                 message = await reader.readexactly(size)
                 if message != b"\x04":  # pcscd asks for the ATR again and again, to see whether the card is there
                     self.heard.append(message)
+                if message == GET_UID:
+                    self.asked_id.set()
+                    await self.may_tell_id.wait()
                 answer = self._answer(message)
                 if answer is not None:
                     self.say(len(answer).to_bytes(2, "big") + answer)

@@ -167,7 +167,9 @@ async def test_when_too_many_wait_the_oldest_is_dropped(
     assert caplog.text.count("why=queue full") == 3
 
 
-async def test_bytes_a_controller_does_not_take_are_given_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bytes_a_controller_does_not_take_are_given_up(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """It accepts and never reads: the kernel's buffers fill up, and the line is cut instead of kept for later."""
     monkeypatch.setattr(doorline, "SIGNAL_AGE_MAX_S", 0.3)
     accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
@@ -192,6 +194,7 @@ async def test_bytes_a_controller_does_not_take_are_given_up(make: Make, monkeyp
     server.close()
     await server.wait_closed()
     assert len(writers) == 2
+    assert "door.signal_lost door=cabin-1042 open=True" in caplog.text  # they waited here, not in a socket's buffer
 
 
 async def test_doors_without_a_controller_are_logged(make: Make, caplog: pytest.LogCaptureFixture) -> None:

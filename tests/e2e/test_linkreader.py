@@ -124,6 +124,18 @@ async def test_only_so_many_bands_wait(reader: LinkReader) -> None:
     assert [band.gone.is_set() for band in crowd] == [False] * WAITING_MAX + [True]
 
 
+async def test_bands_that_walked_away_make_room_for_others(reader: LinkReader) -> None:
+    await ScriptedCard().enter(reader.port)
+    card = await connected(reader)
+    for _ in range(WAITING_MAX + 1):
+        passer_by = ScriptedCard(bytes(7))
+        await passer_by.enter(reader.port)
+        await passer_by.walk_away()
+    await ScriptedCard(OTHER).enter(reader.port)
+    await reader.disconnect(card)
+    assert (await connected(reader)).anticollision_id == OTHER
+
+
 @pytest.mark.parametrize(
     "raw",
     [

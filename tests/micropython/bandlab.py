@@ -52,6 +52,11 @@ class Lab:
         header = apdu.file_range(file_no, offset, len(data))
         assert await self.command(apdu.INS_WRITE_DATA, header, data, mode) == b""
 
+    async def write_open(self, data: bytes) -> None:
+        """Write the start of the NDEF file while anyone may."""
+        assert await self.raw(apdu.select_ef(apdu.FID_NDEF).hex()) == "9000"
+        assert await self.raw(apdu.update_binary(0, data).hex()) == "9000"
+
     async def change_settings(self, file_no: int, data: str, mode: int = FULL) -> None:
         header = bytes([file_no])
         assert await self.command(apdu.INS_CHANGE_FILE_SETTINGS, header, bytes.fromhex(data), mode) == b""
@@ -75,8 +80,6 @@ async def open_lab(state: Path, **options: object) -> Lab:
     """A band in `state`; options are BandOptions' own, uid UID if none is given."""
     options.setdefault("uid", UID)
     return Lab(await BandProcess.start(BandOptions(state, **options)))  # type: ignore[arg-type]
-
-
 
 
 def read_slot(state: Path, name: str, slot: int) -> tuple[int, bytes] | None:

@@ -9,7 +9,7 @@ import sys
 import bluetooth
 import machine
 
-from band import app, nfc
+from band import loop, nfc
 from band.boards import esp32
 from band.errors import BoardError
 
@@ -80,7 +80,7 @@ def with_a_driver():
     seen["seeded apart"] = board.random(16) != board.random(16)
     seen["lengths"] = [len(board.random(size)) for size in (0, 4, 16, 33)]
     seen["button"] = board.button_pressed()
-    app.run(board)
+    loop.run(board)
     seen["armed"] = driver.armed
     seen["answers"] = [answer[-4:] for answer in driver.answers]
     seen["lights"] = driver.lights
@@ -92,13 +92,28 @@ def with_another_bands_flash():
     board = esp32.Esp32Board(Driver([]))
     esp32.unique_id = lambda: b"\x99" * 6
     try:
-        app.run(board)
+        loop.run(board)
     except BoardError as err:
         seen["foreign flash"] = str(err)
     seen["foreign light"] = machine.levels[FAULT_PIN]
 
 
+def out_of_memory():
+    class Greedy:
+        resets = 0
+
+        def process(self, raw):
+            raise MemoryError
+
+        def reset(self):
+            self.resets += 1
+
+    applet = Greedy()
+    seen["out of memory"] = [loop._process(applet, b"\x90").hex(), applet.resets]
+
+
 without_a_driver()
+out_of_memory()
 with_a_driver()
 with_another_bands_flash()
 print(json.dumps(seen))

@@ -6,8 +6,8 @@ import pytest
 from tests.micropython.bandlab import FULL, MAC, PLAIN, UID, Lab, open_lab
 
 from bandwire import apdu
+from bandwire.errors import StatusError
 from bandwire.keys import FACTORY_KEY, change_key_data
-from bandwire.session import StatusError
 
 SELECT_DF = "00A4040007D276000085010100"
 FACTORY_SETTINGS = {1: "000000E0200000", 2: "0000E0EE000100", 3: "00033023800000"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.micropython.bandlab import KEYS, Lab, open_lab, read_record, write_record
 
-from bandwire.session import StatusError
+from bandwire.errors import StatusError
 
 PART1 = "9071000002010000"  # key 1
 WRONG = "90AF000020" + "00" * 32 + "00"
@@ -24,8 +24,7 @@ def set_counters(state: Path, total: int, sequence: int, spent: int = 0, key_no:
 
 
 async def _prepared(state: Path, total: int, sequence: int, passive: bool, spent: int = 0) -> Lab:
-    if not state.exists():
-        await (await open_lab(state, keys=KEYS)).band.close()
+    await (await open_lab(state, keys=KEYS)).band.close()
     set_counters(state, total, sequence, spent)
     lab = await open_lab(state, passive=passive)
     await lab.select()

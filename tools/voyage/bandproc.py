@@ -138,11 +138,20 @@ class BandProcess:
         try:
             options.state.parent.mkdir(parents=True, exist_ok=True)
             # A session of its own: Ctrl-C is for whoever started the band, who then ends it properly.
-            process = await asyncio.create_subprocess_exec(
-                *line, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+            starting = asyncio.create_task(
+                asyncio.create_subprocess_exec(
+                    *line, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+                )
             )
+            process = await asyncio.shield(starting)
         except OSError as error:
             raise BandProcessError(f"cannot start {line[0]} with flash in {options.state}: {error.strerror}") from None
+        except asyncio.CancelledError:
+            # CPython 3.11 hangs for ever if the start itself is cancelled: let it finish, then end it.
+            process = await starting
+            process.kill()
+            await process.wait()
+            raise
         band = cls(process, link)
         if wait_ready:
             try:

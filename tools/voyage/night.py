@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from voyage.acts import Acts
+from voyage.acts import Acts, heed_cancellation
 from voyage.cast import Cast
 
 PAUSE_S = (0.3, 1.5)  # between two taps
@@ -14,6 +14,7 @@ PAUSE_S = (0.3, 1.5)  # between two taps
 async def stroll(cast: Cast, acts: Acts, draw: random.Random) -> None:
     """Doors only, one after the other, for ever: most of them one's own, some not."""
     while True:
+        heed_cancellation()
         await asyncio.sleep(draw.uniform(*PAUSE_S))
         person = draw.choice(cast.people)
         band = acts.truth.worn.get(person.key)

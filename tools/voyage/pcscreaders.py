@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Mapping
 
 from voyage.cast import Cast
-from voyage.pcscd import Pcscd
+from voyage.pcscd import Pcscd, PcscdError
 
 # Every kind of place, and the ones where most happens: both desks, doors, all tills, two cabins.
 PLACES = (
-    *("desk-1", "desk-2", "gangway-1", "gangway-2", "pool", "spa"),
-    *("pool-bar", "atrium", "bistro", "shop", "cabin-5012", "cabin-5016"),
+    *("desk-1", "desk-2", "gangway-1", "pool", "spa"),
+    *("pool-bar", "atrium", "bistro", "shop", "cabin-5012", "cabin-5014", "cabin-5016"),
 )
 
 
@@ -24,6 +25,11 @@ class PcscReaders:
         self._service = Pcscd(len(self._places))
 
     async def __aenter__(self) -> PcscReaders:
+        if importlib.util.find_spec("smartcard") is None:
+            raise PcscdError(
+                "pyscard is missing: pip install 'steward-edge[pcsc]' (it builds from source; on Debian first: "
+                "apt install swig gcc libpcsclite-dev)"
+            )
         await asyncio.to_thread(self._service.start)
         return self
 

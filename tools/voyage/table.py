@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -25,6 +25,7 @@ _SPLIT = (("exchange", "band"), ("compute", "decision"), ("commit", "disk"))
 _COUNTS_WIDTH = 8  # of " 123/456" behind a door's name
 _ACCENT = "cyan"
 _ROWS_COMPACT = 30  # below, doors are shown without counts
+_ROWS_OTHERS = 20  # of the picture without its doors, if what has just happened is to have four lines
 
 
 class Picture:
@@ -35,8 +36,7 @@ class Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         scene, height = self._scene, options.height or console.height
-        compact = height < _ROWS_COMPACT
-        parts = [_head(scene), _figures(scene), _doors(scene, options.max_width, compact)]
+        parts = [_head(scene), _figures(scene), _doors(scene, options.max_width, height)]
         foot = _foot(scene)
         used = sum(len(console.render_lines(part, options.update(height=None))) for part in (*parts, foot))
         room = max(3, height - used - 2)
@@ -118,11 +118,16 @@ def _refusals(refusals: dict[str, int]) -> RenderableType:
     return table
 
 
-def _doors(scene: Scene, width: int, compact: bool) -> RenderableType:
+def _doors(scene: Scene, width: int, height: int) -> RenderableType:
+    """As many doors as there is room for; those of zones come first."""
+    compact = height < _ROWS_COMPACT
     what = "" if compact else ": opened / tried"
     title = Text(f"Doors, as their controllers heard it{what}", style="bold")
     cell = max(map(len, map(_short, scene.lamps)), default=0) + len("● ") + (0 if compact else _COUNTS_WIDTH)
     lamps = [_lamp(door, lamp, compact) for door, lamp in scene.lamps.items()]
+    room = max(2, height - _ROWS_OTHERS) * max(1, (width - 3) // (cell + 1))
+    if len(lamps) > room:
+        lamps[room - 1 :] = [Text(f"and {len(lamps) - room + 1} more", style="dim")]
     body = Columns(lamps, padding=(0, 1), width=cell)
     return Panel(body, title=title, title_align="left", box=box.ROUNDED, width=width)
 
@@ -146,7 +151,7 @@ def _bottom(scene: Scene, room: int) -> RenderableType:
     style = "bold green" if not failed else "bold red"
     ordered = sorted(scene.checks, key=lambda check: check.ok)
     shown = ordered if len(ordered) <= room else ordered[: room - 1]
-    body: RenderableType = checks_table(shown, wrap=False)
+    body: RenderableType = _checks_lines(shown)
     if len(shown) < len(ordered):
         body = Group(body, Text(f"  and {len(ordered) - len(shown)} more", style="dim"))
     panel = Panel(body, title=Text(title, style=style), title_align="left", box=box.ROUNDED)
@@ -174,17 +179,40 @@ def _foot(scene: Scene) -> RenderableType:
     return Align.left(text)
 
 
-def checks_table(checks: Iterable[Check], *, wrap: bool = True) -> Table:
-    """One row a check: mark, claim, detail. wrap False: one line each, cut off where the terminal ends."""
+def checks_table(checks: Iterable[Check]) -> Table:
+    """One row a check: mark, claim, detail; as many lines as it takes."""
     table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True, min_width=1)
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim", overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column()
     for check in checks:
-        mark = Text("✓", style="bold green") if check.ok else Text("✗", style="bold red")
-        detail = Text(check.detail, style="dim" if check.ok else "red")
-        table.add_row(mark, Text(check.claim, style="default" if check.ok else "bold red"), detail)
+        table.add_row(_mark(check), _claim(check), _detail(check))
     return table
+
+
+def _checks_lines(checks: Sequence[Check]) -> Text:
+    """One line a check, cut off where the terminal ends."""
+    widest = max((len(check.claim) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        claim = _claim(check)
+        claim.pad_right(widest - len(check.claim) + 1)
+        lines.append(Text.assemble(_mark(check), " ", claim, _detail(check)))
+    text = Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _mark(check: Check) -> Text:
+    return Text("✓", style="bold green") if check.ok else Text("✗", style="bold red")
+
+
+def _claim(check: Check) -> Text:
+    return Text(check.claim, style="default" if check.ok else "bold red")
+
+
+def _detail(check: Check) -> Text:
+    return Text(check.detail, style="dim" if check.ok else "red")
 
 
 def plain_line(line: Line) -> str:

@@ -45,7 +45,7 @@ from steward.errors import CardRefused, KeyNotHeld
 from steward.ports import Card, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
 
-STEPS = KEY_COUNT + 7
+STEPS = KEY_COUNT + 8
 _UID_SIZE = 7
 _VERSION_MAX = 255  # a key version is one byte on the card
 _LOCKED_FOR_PHONES = b"\xff"

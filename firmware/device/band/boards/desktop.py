@@ -22,8 +22,7 @@ from band.board import FAULT
 from band.card import Card, factory_records, is_new
 from band.errors import BoardError
 from band.fileflash import FileFlash
-from band.links.field import FieldLink
-from band.links.hexline import HexLink
+from band.nfc import NfcPort
 from band.store import Store
 
 _FLAGS = ("--passive",)
@@ -47,16 +46,14 @@ class DesktopBoard:
         self._uid = _hex(options, "--uid", 7) if "--uid" in options else None
         self._script = _hex(options, "--random", None) if "--random" in options else None
         self._flash = _open_flash(folder, options)
-        self._link = options.get("--link", "hex")
-        if self._link not in ("hex", "field"):
-            raise BoardError("--link is hex or field")
+        self._nfc = _open_link(options.get("--link", "hex"))
         _prepare(self._flash, self._uid, _keys(options))
 
     def flash(self) -> FileFlash:
         return self._flash
 
-    def nfc(self) -> "FieldLink | HexLink":
-        return FieldLink() if self._link == "field" else HexLink()
+    def nfc(self) -> NfcPort:
+        return self._nfc
 
     def random(self, size: int) -> bytes:
         if self._script is None:
@@ -111,6 +108,18 @@ class FaultyFlash(FolderFlash):
         while sys.stdin.read(1):  # nothing more is done; if whoever should kill us has gone, so do we
             pass
         sys.exit()
+
+
+def _open_link(name: str) -> NfcPort:
+    if name == "hex":
+        from band.links.hexline import HexLink
+
+        return HexLink()
+    if name == "field":
+        from band.links.field import FieldLink
+
+        return FieldLink()
+    raise BoardError("--link is hex or field")
 
 
 def _open_flash(folder: str, options: dict[str, str]) -> FileFlash:

@@ -28,9 +28,7 @@ _ATR_REQUEST = 4
 _ATR = b"\x3b\x81\x80\x01\x80\x80"
 _GET_ID = b"\xff\xca\x00\x00"
 _EINPROGRESS = 115
-_LINUX = sys.platform == "linux"
 _IPPROTO_TCP, _TCP_QUICKACK = 6, 12  # of Linux
-_IPPROTO_TCP, _TCP_QUICKACK = 6, 12
 
 
 class FieldLink:
@@ -95,7 +93,6 @@ class FieldLink:
             return
         _ack_at_once(self._socket)
         self._buffer += data
-        _acknowledge(self._socket)
 
     def _take_message(self) -> bool:
         """Handle the first whole message of the buffer, if there is one."""
@@ -234,12 +231,6 @@ def _ack_at_once(sock: socket.socket) -> None:
     Linux would let it wait 40 ms. Asked for after each read, because the kernel forgets.
     """
     if sys.platform == "linux":
-        sock.setsockopt(_IPPROTO_TCP, _TCP_QUICKACK, 1)
-
-
-def _acknowledge(sock: socket.socket) -> None:
-    """Send the TCP acknowledgement now. vpcd writes a message in two parts and waits for it in between: 40 ms."""
-    if _LINUX:
         sock.setsockopt(_IPPROTO_TCP, _TCP_QUICKACK, 1)
 
 

@@ -1,0 +1,252 @@
+"""The commands as an operator types them: a first run from nothing, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+LIMIT_S = 60
+STEWARD = (sys.executable, "-m", "steward")
+
+
+def steward(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end. No terminal, so nothing can ask."""
+    done = subprocess.run(
+        [*STEWARD, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | environ,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@contextmanager
+def running(config: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway process and the address it prints."""
+    process = subprocess.Popen(
+        [*STEWARD, "run", "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Steward for aurora: (http://127\.0\.0\.1:\d+/)\n", line)
+        assert found, line or process.communicate(timeout=LIMIT_S)
+        yield process, found[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=LIMIT_S)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ship's folder as `steward init` leaves it; the tests do not change it."""
+    folder = tmp_path_factory.mktemp("ships") / "aurora"
+    done = steward("init", folder, "--port", "0")
+    assert done.returncode == 0, done.stderr
+    assert "steward run --config" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def ship(made: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "ship"
+    folder.mkdir()
+    for file in made.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+        (folder / file.name).chmod(0o600)
+    return folder
+
+
+def test_init_makes_a_private_folder_with_all_that_is_needed(made: Path) -> None:
+    names = {path.name for path in made.iterdir()}
+    assert names == {"steward.toml", "passphrase", "keys.sealed", "api-tokens.json", "first-tokens.env"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (made, *made.iterdir()))
+    tokens = dict(re.findall(r"^STEWARD_TOKEN_(\w+)=(stw_\S{43})$", (made / "first-tokens.env").read_text(), re.M))
+    assert set(tokens) == {"TILL", "DESK", "PURSER", "MONITOR"}
+    assert not any(token in (made / "api-tokens.json").read_text() for token in tokens.values())
+    settings = tomllib.loads((made / "steward.toml").read_text())
+    assert {reader["purpose"] for reader in settings["reader"]} == {"door", "till", "encoder"}
+
+
+def test_every_commented_setting_of_init_is_one(made: Path, tmp_path: Path) -> None:
+    text = (made / "steward.toml").read_text()
+    other_ways = ("credential", "kind", "match")
+    lines = [
+        line if re.match(rf"# ({'|'.join(other_ways)}) =", line) else re.sub(r"^# (?=\[|\w+ = )", "", line)
+        for line in text.splitlines()
+    ]
+    (tmp_path / "steward.toml").write_text("\n".join(lines))
+    for name in ("keys.sealed", "passphrase", "api-tokens.json"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+        (tmp_path / name).chmod(0o600)
+    assert "\n[charges]" in "\n".join(lines)
+    done = steward("check-config", "--config", tmp_path / "steward.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_init_never_overwrites(made: Path) -> None:
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    done = steward("init", made)
+    assert done.returncode == 2
+    assert "exists and is never overwritten" in done.stderr
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+@pytest.mark.parametrize(("option", "value"), [("--site", "0"), ("--ship", "My Ship"), ("--ship", 'x"\n[http]')])
+def test_init_leaves_nothing_behind_when_it_cannot(tmp_path: Path, option: str, value: str) -> None:
+    done = steward("init", tmp_path / "new", option, value)
+    assert done.returncode == 2
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_check_config_says_what_it_found(ship: Path) -> None:
+    done = steward("check-config", STEWARD_CONFIG=str(ship / "steward.toml"))
+    assert done.returncode == 0
+    assert "good. Site 1, role authority, 4 API tokens. Readers: desk (encoder)" in done.stdout
+
+
+def test_wrong_settings_end_with_2_and_one_line(ship: Path) -> None:
+    for change, told in (
+        ("site = 1", r"steward: config: \S+steward\.toml: \[gateway\] site: is 2, but \S+ holds the keys of site 1"),
+        ("port = 0", r"steward: config: \S+steward\.toml: \[http\] prt: is not a setting \(did you mean port\?\)"),
+    ):
+        text = (ship / "steward.toml").read_text()
+        new = {"site = 1": "site = 2", "port = 0": "prt = 0"}[change]
+        (ship / "steward.toml").write_text(text.replace(change, new))
+        done = steward("run", "--config", ship / "steward.toml")
+        (ship / "steward.toml").write_text(text)
+        assert done.returncode == 2
+        assert re.match(told, done.stderr), done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_secret_that_others_can_read_is_refused(ship: Path) -> None:
+    for name in ("passphrase", "keys.sealed", "api-tokens.json"):
+        (ship / name).chmod(0o644)
+        done = steward("check-config", "--config", ship / "steward.toml")
+        assert done.returncode in (1, 2)
+        assert "chmod 600" in done.stderr, done.stderr
+        (ship / name).chmod(0o600)
+
+
+def test_a_first_run_serves_its_page_and_stops_in_order(ship: Path) -> None:
+    with running(ship / "steward.toml") as (process, url):
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+            page = answer.read().decode()
+        assert "<h1>aurora</h1>" in page
+        busy = steward("migrate", "--config", ship / "steward.toml")
+        assert (busy.returncode, "in use" in busy.stderr) == (1, True), busy.stderr
+        second = steward("run", "--config", ship / "steward.toml")
+        assert (second.returncode, "in use" in second.stderr) == (1, True), second.stderr
+        copied = steward("backup", ship / "copy.db", "--config", ship / "steward.toml")
+        assert (copied.returncode, "checked, up to event 1" in copied.stdout) == (0, True), copied.stderr
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    lines = log.splitlines()
+    assert [line.split()[2] for line in lines] == ["gateway.started", "gateway.stopped"]
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO ", line) for line in lines)
+    restored = steward("restore", ship / "copy.db", "--yes", "--config", ship / "steward.toml")
+    assert (restored.returncode, "restored, events go on in epoch" in restored.stdout) == (0, True), restored.stderr
+    database = sqlite3.connect(ship / "data" / "steward.db")
+    assert database.execute("SELECT count(*) FROM event").fetchone() == (2,)
+    database.close()
+    with running(ship / "steward.toml") as (process, _):
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+
+
+def test_a_port_in_use_is_told_with_its_setting(ship: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        text = (ship / "steward.toml").read_text()
+        (ship / "steward.toml").write_text(text.replace("port = 0 ", f"port = {port} "))
+        done = steward("run", "--config", ship / "steward.toml")
+    assert done.returncode == 2
+    assert f"[http] port: {port} on 127.0.0.1 cannot be used" in done.stderr
+    assert "set another port (0 takes any free one)" in done.stderr
+
+
+def test_tokens_are_shown_once_listed_and_revoked(ship: Path) -> None:
+    config = ("--config", ship / "steward.toml")
+    made = steward("tokens", "add", "--role", "till", "--till", "spa-1", *config)
+    assert re.fullmatch(r"stw_\S{43}\n", made.stdout)
+    assert "till-spa-1 added. It is not shown again" in made.stderr
+    listed = steward("tokens", "list", *config)
+    assert re.search(r"till-spa-1 +till +spa-1 +\d{4}-", listed.stdout)
+    assert made.stdout.strip() not in listed.stdout
+    again = steward("tokens", "add", "--role", "till", "--till", "spa-1", *config)
+    assert (again.returncode, "choose another --id" in again.stderr) == (2, True)
+    assert steward("tokens", "add", "--role", "till", *config).returncode == 2
+    assert steward("tokens", "revoke", "till-spa-1", *config).returncode == 0
+    gone = steward("tokens", "revoke", "till-spa-1", *config)
+    assert (gone.returncode, gone.stderr) == (1, "steward: not_found: no token till-spa-1\n")
+
+
+def test_a_door_gateway_cannot_be_given_an_encoder(ship: Path) -> None:
+    secret = ("--passphrase-file", ship / "passphrase")
+    (ship / "door-passphrase").write_text("a passphrase of the door")
+    (ship / "door-passphrase").chmod(0o600)
+    out = ("--out", ship / "door.sealed", "--out-passphrase-file", ship / "door-passphrase")
+    done = steward("keys", "export", "--file", ship / "keys.sealed", "--role", "door", *out, *secret)
+    assert done.returncode == 0, done.stderr
+    text = (ship / "steward.toml").read_text()
+    text = text.replace("[http]", 'key_file = "door.sealed"\npassphrase_file = "door-passphrase"\n[http]', 1)
+    (ship / "steward.toml").write_text(text)
+    done = steward("check-config", "--config", ship / "steward.toml")
+    assert done.returncode == 2
+    assert "[reader desk] purpose: is encoder, but a gateway of role door holds no keys for that" in done.stderr
+
+
+COMMANDS = (
+    (),
+    ("init",),
+    ("run",),
+    ("check-config",),
+    ("migrate",),
+    ("backup",),
+    ("restore",),
+    ("tokens",),
+    ("tokens", "add"),
+    ("tokens", "list"),
+    ("tokens", "revoke"),
+    ("keys",),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches_with_an_example(command: tuple[str, ...]) -> None:
+    done = steward(*command, "--help")
+    assert done.returncode == 0
+    if command in ((), ("tokens",), ("keys",)):
+        assert "Commands:" in done.stdout
+    else:
+        assert re.search(r"Examples?:\n +(STEWARD_CONFIG=\S+ )?(steward|systemctl)", done.stdout)
+
+
+def test_what_is_not_a_command_ends_with_2() -> None:
+    assert steward("rnu").returncode == 2
+    assert steward("run", "--port", "1").returncode == 2
+
+
+def test_no_settings_at_all_says_how_to_begin(tmp_path: Path) -> None:
+    done = steward("run", "--config", tmp_path / "none.toml")
+    assert done.returncode == 2
+    assert "make one with `steward init DIR`" in done.stderr
