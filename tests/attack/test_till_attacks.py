@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.attack.middleman import Exchange, Hook, Middleman, cut_at
-from tests.attack.shipkit import DOOR, TILL, UID, alerts, band, events, ship
+from tests.attack.shipkit import DOOR, NEXT_CABIN, TILL, UID, alerts, band, events, ship
 from tests.attack.thief import AES, Emulator, Sign, Skimmer, ndef_showing
 from tests.e2e.pcsc_rig import ScriptedCard
 
@@ -172,7 +172,7 @@ async def test_a_signed_answer_swapped_on_the_air(tmp_path: Path, how: str) -> N
     async with ship() as rig, await band(tmp_path, "a") as wrist, await band(tmp_path, "b") as other:
         guest = await rig.check_in("B1")
         await rig.issue(guest, wrist)
-        await rig.issue(await rig.check_in("B2"), other)
+        await rig.issue(await rig.check_in("B2", (NEXT_CABIN,)), other)
         async with Middleman(rig.ports[TILL]) as relay:
             await rig.charge(other, TILL, 900, relay.port)
             foreign = relay.exchanges[-1].answer

@@ -76,6 +76,7 @@ async def test_a_lost_band_is_refused_and_its_replacement_works(rig: Rig, tmp_pa
         await rig.desk.freeze(lost.uid, "lost", "desk")
         assert (await rig.tap(old, "cabin-5012")).code == "frozen"
         assert (await rig.charge(old, "bar-1", 300)).code == "frozen"
+        assert rig.board.snapshot()["alerts"] == {"frozen_band_used": 2}
         await rig.issue(guest, new, replaces=lost.uid)
         assert (await rig.tap(new, "cabin-5012")).code == "granted"
         assert (await rig.tap(old, "cabin-5012")).code == "frozen"

@@ -46,7 +46,7 @@ def signature_refusal(
     return None
 
 
-def is_alarming(refusal: ChargeRefusal | None) -> bool:
+def is_alarming(refusal: str | None) -> bool:
     """Whether staff must look: an honest band never gives these."""
     return refusal in _ALARMING
 

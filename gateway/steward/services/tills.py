@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from dataclasses import replace
 
 from bandwire.aes import Aes
 from bandwire.token import FLAG_ACTIVE
 from steward.domain.access import Decision, Shown, decide
-from steward.domain.charges import ChargeRequest, ChargeState, TapEvidence, TapFacts
-from steward.domain.evidence import signed_request
+from steward.domain.charges import ChargeRefusal, ChargeRequest, ChargeState, TapEvidence, TapFacts
+from steward.domain.evidence import is_alarming, signed_request
 from steward.domain.ids import TillId, uid_from
 from steward.errors import Conflict
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
@@ -18,6 +20,7 @@ from steward.services.payments import PaymentService
 from steward.services.taps import Tap, TapOutcome
 
 IDLE = TapOutcome("idle", False, "amber")
+_ALARMING = frozenset(code.value for code in ChargeRefusal if is_alarming(code))
 
 
 class TillService:
@@ -62,13 +65,17 @@ class TillService:
         early = await self._store.read(lambda tx: _peek(tx, tap, shown))
         evidence = await self._evidence(talk, request, shown, tap, sign=early is None)
 
+        heard: list[str] = []
+
         def access(tx: Tx) -> str | None:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
+            heard[:] = decision.alerts
             for event in alert_events(tap, decision, uid_from(shown.uid)):
                 tx.append_event(event)
             return None if decision.granted else decision.code
 
-        return await self._book(tap, request, TapFacts(evidence), access)
+        outcome = await self._book(tap, request, TapFacts(evidence), access)
+        return replace(outcome, alerts=(*heard, *outcome.alerts))
 
     async def failed(self, tap: Tap, decision: Decision) -> TapOutcome:
         """A tap that ended early.
@@ -93,7 +100,8 @@ class TillService:
             tap.commit_ms += self._clock.monotonic_ms() - start
         posted = charge.state is ChargeState.POSTED
         light = "green" if posted else "amber" if charge.state is ChargeState.HELD else "red"
-        return TapOutcome("posted" if posted else charge.code, posted, light)
+        alerts = (charge.code,) if charge.code in _ALARMING else ()
+        return TapOutcome("posted" if posted else charge.code, posted, light, alerts)
 
     async def _evidence(
         self, talk: CardTalk, request: ChargeRequest, shown: Shown, tap: Tap, sign: bool
