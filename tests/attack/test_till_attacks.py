@@ -22,6 +22,7 @@ from steward.domain.evidence import signed_request
 from steward.domain.guests import Guest
 from steward.domain.ids import Uid, uid_from
 from steward.domain.ledger import guest_account
+from steward.errors import Conflict
 from voyage.rig import Rig
 
 ENTROPY = OsEntropy()
@@ -339,7 +340,7 @@ async def test_one_tap_id_at_two_tills(tmp_path: Path) -> None:
         guest = await rig.check_in()
         await rig.issue(guest, wrist)
         posted = await rig.charge(wrist, TILL, 500)
-        with pytest.raises(Exception, match="stands for another charge"):
+        with pytest.raises(Conflict, match="stands for another charge"):
             await rig.payments.request(rig.ask(SECOND_TILL, 500, posted.request.tap_id))
         await assert_books(rig, guest, [posted])
 
