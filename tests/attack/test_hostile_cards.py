@@ -1,10 +1,10 @@
-"""Cards that talk nonsense, too much, too slowly or not at all, and bands pulled away: the reader serves the next one."""
+"""Cards that talk nonsense, too much, too slowly or not at all, and bands pulled away: the next one is served."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from tests.attack.shipkit import DESK, DOOR, TILL, assert_open, assert_shut, ban
 from tests.e2e.pcsc_rig import ATR, GET_UID, ScriptedCard
 
 from steward.adapters.memory import MemoryStore
+from steward.domain.access import Place
 from steward.domain.charges import ChargeState
 from steward.domain.events import EventType
 from steward.errors import Busy, Conflict, ReaderFault, StoreUnavailable
 from steward.ports import Card
 from steward.services.encoder import JobState
+from steward.services.taps import MeteredCard, Tap
 from voyage.rig import Rig
 
-EXCHANGE_LIMIT_S = 0.3  # of these readers: silence is part of the tests
+EXCHANGE_LIMIT_S = 0.8  # of these readers: silence is part of the tests
 DOOR_APDUS = 5  # with Random ID: SELECT, SUN, two for the proof, the token
 UID = bytes.fromhex("04112233445566")
 WAIT_S = 10.0
@@ -94,8 +96,6 @@ async def test_nonsense_from_some_point_on(tmp_path: Path, what: str) -> None:
 
 # cards that are not cards
 
-Speech = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None] | AsyncIterator[None]"]
-
 
 async def say(writer: asyncio.StreamWriter, payload: bytes) -> None:
     writer.write(len(payload).to_bytes(2, "big") + payload)
@@ -108,7 +108,10 @@ async def hear(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def intruder(rig: Rig, door: str, apdus: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection that has behaved like a card so far: activated if `apdus` is not negative, that many answered."""
+    """A connection that has behaved like a card so far and is asked something.
+
+    apdus: how many it has answered after its activation; -1: it has said nothing at all.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.ports[door])
     try:
         if apdus >= 0:
@@ -120,6 +123,7 @@ async def intruder(rig: Rig, door: str, apdus: int) -> AsyncIterator[tuple[async
             for _ in range(apdus):
                 await hear(reader)
                 await say(writer, b"\x90\x00")
+            await hear(reader)
         yield reader, writer
     finally:
         writer.transport.abort()
@@ -276,9 +280,6 @@ async def test_a_job_whose_reader_failed_can_be_cancelled(tmp_path: Path) -> Non
 
             async def exchange(self, capdu: bytes) -> bytes:
                 raise ReaderFault("unplugged")
-
-        from steward.domain.access import Place
-        from steward.services.taps import MeteredCard, Tap
 
         card: Card = Broken()
         tap = Tap(MeteredCard(card, rig.clock), Place(DESK, 7), DESK, "encoder", 0.0, 0, True)

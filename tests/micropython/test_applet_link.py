@@ -252,3 +252,8 @@ async def test_it_ends_when_its_owner_does(band: BandProcess, reader: Reader) ->
     assert await asyncio.wait_for(band._process.wait(), 10) == 0
     with pytest.raises(BandStopped):
         await band.leave()
+
+
+async def test_a_band_that_dies_at_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BandStopped, match="MemoryError|memory allocation failed"):
+        await BandProcess.start(BandOptions(state=tmp_path / "flash", heap="40k"), "field")

@@ -39,6 +39,13 @@ def test_the_split_and_the_total_are_of_the_same_taps(parts: list[tuple[float, f
     assert shown["tap_ms"]["p99"] == round(totals[math.ceil(len(parts) * 99 / 100) - 1], 3)
 
 
+def test_making_bands_does_not_hide_how_long_a_tap_takes() -> None:
+    board = TapBoard()
+    board.record(tap(ms=5.0))
+    board.record(tap("encoded", "encoder", ms=900.0))
+    assert board.snapshot()["tap_ms"] == {"p50": 5.0, "p99": 5.0}
+
+
 def test_an_empty_board_shows_zeros() -> None:
     shown = TapBoard().snapshot()
     assert shown["taps"] == 0

@@ -214,7 +214,8 @@ class BandProcess:
     async def wait_cut(self, limit_s: float = ANSWER_LIMIT_S) -> None:
         """Until the planned power cut has come: the band stands still in the middle of a flash write."""
         try:
-            await asyncio.wait_for(self._cut.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self._cut.wait()
         except TimeoutError:
             raise BandProcessError(f"no power cut within {limit_s:g} s") from None
 
@@ -236,7 +237,8 @@ class BandProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
             try:
-                await asyncio.wait_for(self._process.wait(), CLOSE_LIMIT_S)
+                async with asyncio.timeout(CLOSE_LIMIT_S):
+                    await self._process.wait()
             except TimeoutError:
                 self._process.kill()
         await self._end()
@@ -266,7 +268,8 @@ class BandProcess:
 
     async def _answer(self, limit_s: float) -> str:
         try:
-            line = await asyncio.wait_for(self._answers.get(), limit_s)
+            async with asyncio.timeout(limit_s):  # wait_for of CPython 3.11 can swallow a cancellation
+                line = await self._answers.get()
         except TimeoutError:
             raise BandProcessError(f"band {self._process.pid} did not answer within {limit_s:g} s") from None
         if line is None:
@@ -283,6 +286,10 @@ class BandProcess:
         assert self._process.stdout is not None
         try:
             while line := (await self._process.stdout.readline()).decode(errors="replace").strip():
+                if line.startswith("Traceback"):  # MicroPython tells why it died on stdout
+                    rest = (await self._process.stdout.read()).decode(errors="replace")
+                    self._words.extend(line.strip() for line in rest.splitlines())
+                    break
                 word, _, reason = line.partition(" ")
                 if word == "left" and reason not in _ANSWERS_TO_LEAVE:
                     self.in_field = False

@@ -151,7 +151,8 @@ class Rig:
 
     async def next_tap(self, reader: str) -> TapRecord:
         queue = self.board.taps.setdefault(reader, asyncio.Queue())
-        return await asyncio.wait_for(queue.get(), TAP_LIMIT_S)
+        async with asyncio.timeout(TAP_LIMIT_S):
+            return await queue.get()
 
     async def check_in(self, booking: str = "B1", cabins: tuple[int, ...] = (5012,), **changes: object) -> Guest:
         now_s = self.clock.now().unix_s

@@ -141,8 +141,8 @@ class CheckinService:
         """The zone mask, or Refused naming the first field that cannot be."""
         if not _BOOKING.fullmatch(form.booking):
             raise Refused("bad_booking", "1 to 32 letters, digits, dot, dash or underscore")
-        if len(form.cabins) > 2 or len(set(form.cabins)) != len(form.cabins):
-            raise Refused("bad_cabins", "at most two different cabins")
+        if not 1 <= len(form.cabins) <= 2 or len(set(form.cabins)) != len(form.cabins):
+            raise Refused("bad_cabins", "one cabin, or two different ones")
         if not all(0 < cabin <= _U16 for cabin in form.cabins):
             raise Refused("bad_cabins", "cabin numbers are 1 to 65535")
         unknown = [zone for zone in form.zones if zone not in self._zones]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from dataclasses import replace
 
 from bandwire.aes import Aes
 from bandwire.token import FLAG_ACTIVE
