@@ -187,7 +187,7 @@ def _gateway(table: Table, folder: Path, environ: Mapping[str, str]) -> GatewayS
 
 def _guest_url(table: Table) -> str:
     rule = "an address without https:// and without ? or #, such as ship.example/t"
-    return table.text("guest_url", "guest.invalid/t", _GUEST_URL, rule)
+    return table.text("guest_url", "ship.example/t", _GUEST_URL, rule)
 
 
 def _credential(table: Table, name: str, environ: Mapping[str, str]) -> Path:

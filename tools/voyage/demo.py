@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from voyage.cast import BANDS_DEFAULT, BANDS_MAX, BANDS_MIN
-from voyage.sail import Outcome, Sailing, Settings, Trouble
-from voyage.screen import Screen
 
-FAILED_EXIT = 1
-CANNOT_START_EXIT = 2
-INTERRUPTED_EXIT = 130
 SECONDS_MAX = 3600
 
 
@@ -58,26 +49,6 @@ def demo(
       voyage demo --once --report report.json
       voyage demo --pcsc --bands 40
     """
-    settings = Settings(once, report, pcsc, bands, seed, port, seconds, keep)
-    raise typer.Exit(_exit_code(settings))
+    from voyage.launch import launch  # here, so that `voyage apdu` need not load a whole ship
 
-
-def _exit_code(settings: Settings) -> int:
-    console = Console()
-    try:
-        outcome = asyncio.run(_until_signal(settings, console))
-    except Trouble as error:
-        print(f"voyage demo: {error}", file=sys.stderr)
-        return FAILED_EXIT if error.under_way else CANNOT_START_EXIT
-    if outcome is Outcome.INTERRUPTED:
-        return INTERRUPTED_EXIT if settings.once else 0
-    return 0 if outcome is Outcome.GOOD else FAILED_EXIT
-
-
-async def _until_signal(settings: Settings, console: Console) -> Outcome:
-    """Sail; Ctrl-C, SIGTERM and a closed terminal end it in order."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    return await Sailing(settings, Screen(console)).sail(stop)
+    raise typer.Exit(launch(once, report, pcsc, bands, seed, port, seconds, keep))
