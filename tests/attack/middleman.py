@@ -1,5 +1,7 @@
-"""A relay between a band and a reader that hears everything, may change anything and can cut the link at any byte's
-worth of meaning: before a command has reached the band, or after the band has carried it out."""
+"""A relay between a band and a reader that hears everything and may change anything.
+
+It can also cut the link: before a command has reached the band, or after the band has carried it out.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +49,7 @@ class Middleman:
         self.failure: BaseException | None = None  # of a hook, told when the relay is closed
         self._server: asyncio.Server | None = None
         self._visits: set[asyncio.Task[None]] = set()
+        self._pumps: set[asyncio.Task[None]] = set()  # of all visits
 
     async def __aenter__(self) -> Middleman:
         self._server = await asyncio.start_server(self._visit, "127.0.0.1", 0)
@@ -56,8 +59,8 @@ class Middleman:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for visit in list(self._visits):
-            visit.cancel()
+        for pump in list(self._pumps):
+            pump.cancel()
         await asyncio.gather(*self._visits, return_exceptions=True)
         await self._server.wait_closed()
         if self.failure is not None:
@@ -68,25 +71,32 @@ class Middleman:
         assert task is not None
         self._visits.add(task)
         self.exchanges = []
-        reader_in, reader_out = await asyncio.open_connection("127.0.0.1", self._reader_port)
+        try:
+            reader_in, reader_out = await asyncio.open_connection("127.0.0.1", self._reader_port)
+        except ConnectionError:  # no reader there at the moment
+            band_out.transport.abort()
+            self._visits.discard(task)
+            return
         pumps = {
             asyncio.create_task(self._commands(reader_in, band_out)),
             asyncio.create_task(self._answers(band_in, reader_out)),
         }
+        self._pumps |= pumps
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in done:
-                self._keep(pump.exception())
+                self._keep(None if pump.cancelled() else pump.exception())
         finally:
             for side in (reader_out, band_out):
                 side.transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+            self._pumps -= pumps
             self._visits.discard(task)
 
     def _keep(self, error: BaseException | None) -> None:
-        if not isinstance(error, Cut | ConnectionError | asyncio.IncompleteReadError):
+        if error is not None and not isinstance(error, Cut | ConnectionError | asyncio.IncompleteReadError):
             self.failure = self.failure or error
 
     async def _commands(self, reader_in: asyncio.StreamReader, band_out: asyncio.StreamWriter) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from steward.adapters.memory import MemoryStore
+from steward.domain.charges import Charge, ChargeState
 from steward.domain.events import EventType, StoredEvent
+from steward.domain.guests import Guest
+from steward.domain.ids import Uid
+from steward.domain.ledger import guest_account
 from steward.services.board import TapRecord
 from voyage.bandproc import BandOptions, BandProcess
 from voyage.rig import Rig
@@ -59,3 +63,25 @@ async def assert_shut(rig: Rig, record: TapRecord, code: str) -> None:
 async def assert_open(rig: Rig, band_: BandProcess, door: str = DOOR) -> None:
     assert (await rig.tap(band_, door)).code == "granted"
     assert rig.doors.signals[-1].open is True
+
+
+async def balance(rig: Rig, guest: Guest) -> int:
+    return await rig.store.read(lambda tx: tx.balance(guest_account(guest.ref)))
+
+
+async def counter(rig: Rig, uid: Uid, kind: str = "charge") -> int:
+    """The highest counter accepted from this band."""
+    return await rig.store.read(lambda tx: tx.charge_counter(uid, kind))
+
+
+async def assert_books(rig: Rig, guest: Guest, posted: list[Charge]) -> None:
+    """Exactly these charges are on the folio, once each, the ledger sums to zero and no counter was used twice."""
+    charges = await rig.store.read(lambda tx: tx.charges_of(guest.ref))
+    on_folio = [c for c in charges if c.state is ChargeState.POSTED]
+    assert sorted(c.request.tap_id for c in on_folio) == sorted(c.request.tap_id for c in posted)
+    assert await balance(rig, guest) == sum(c.request.amount_minor for c in posted)
+    assert await rig.store.read(lambda tx: tx.ledger_sum()) == 0
+    told = [e.payload["tap_id"] for e in await events(rig) if e.type is EventType.CHARGE_POSTED]
+    assert sorted(map(str, told)) == sorted(c.request.tap_id for c in posted)
+    counters = [c.evidence.counter for c in on_folio if c.evidence is not None]
+    assert len(set(counters)) == len(counters)

@@ -312,7 +312,8 @@ async def test_a_tap_in_flight_is_finished_when_the_gateway_stops(tmp_path: Path
             async with asyncio.timeout(WAIT_S):
                 await reading.wait()
                 stopping = asyncio.create_task(rig.__aexit__(None, None, None))
-                await asyncio.sleep(0)  # the loops have been cancelled, and wait
+                done, _ = await asyncio.wait([stopping], timeout=EXCHANGE_LIMIT_S)
+                assert not done  # it waits for the tap
                 go_on.set()
                 await stopping
         assert [signal.open for signal in rig.doors.signals] == [True]

@@ -25,10 +25,11 @@ from tests.e2e.tornkit import (
     crash_image,
     desk,
     flash_writes,
+    relabel_master,
 )
 
 from bandwire import apdu
-from bandwire.keys import KEY_COUNT
+from bandwire.keys import K_MASTER, KEY_COUNT
 from steward.adapters.keyfile import KeyFile, new_key_file, rotate
 from steward.adapters.system import OsEntropy
 from steward.domain.guests import BandState, Guest, KeyChange
@@ -224,6 +225,52 @@ async def test_the_journal_is_ahead_of_the_band(pasts: dict[str, Past], tmp_path
         band = await rig.store.read(lambda tx: tx.band(uid))
         assert band is not None
         assert band.state is BandState.ENCODING
+
+
+@pytest.mark.parametrize("number", range(APDUS[ANEW] - 1))
+async def test_without_random_id(tmp_path: Path, number: int) -> None:
+    """Keyed anew, its UID told at anticollision: one APDU less, and otherwise the same."""
+    folder, flash = tmp_path / "desk", tmp_path / "flash"
+    folder.mkdir()
+    keys = new_key_file(7, ENTROPY, NOW_S)
+    async with desk(folder, keys, random_id=False) as rig, wrist(flash, UID) as band:
+        returned = await rig.issue(await rig.check_in("B0", (CABIN,)), band)
+        assert returned.uid is not None
+        await rig.desk.give_back(returned.uid)
+    keys = rotate(keys, ENTROPY, NOW_S)
+    async with desk(folder, keys, random_id=False) as rig:
+        made = Bench(folder, flash, keys, await rig.check_in("B1", (CABIN,)))
+        job = await rig.encoder.request(made.guest.ref, DESK)
+        async with relay_of(rig, "after", cut_at(number)) as relay:
+            await tear(rig, made, relay)
+        await finish(rig, made, job)
+
+
+LABELS = {"new key, old label": (1, 0), "old key, new label": (0, 1)}
+
+
+@pytest.mark.parametrize("what", LABELS)
+@pytest.mark.parametrize("journalled", [True, False], ids=["journalled", "unknown"])
+async def test_a_master_key_whose_label_lies(
+    pasts: dict[str, Past], tmp_path: Path, what: str, journalled: bool
+) -> None:
+    """Should a chip tear between key and label: the journal names the other key, and no other is ever tried."""
+    key_version, label = LABELS[what]
+    async with bench(tmp_path, pasts[BLANK]) as (made, rig):
+        key = rig.keyring.card_key(UID, K_MASTER, key_version)
+        async with await BandProcess.start(BandOptions(made.flash)) as band:
+            assert await band.apdu(apdu.select_df()) == b"\x90\x00"
+            await relabel_master(band, key, label)
+        if journalled:
+            torn = KeyChange(uid_from(UID), K_MASTER, 0, 1, done=False)
+            await rig.store.write(lambda tx: tx.journal_key_change(torn))
+        job = await rig.encoder.request(made.guest.ref, DESK)
+        if journalled:
+            await finish(rig, made, job)
+        else:
+            async with wrist(made.flash) as refused:
+                assert (await rig.tap(refused, DESK)).code == "foreign_card"
+            assert rig.encoder.job(job).state is JobState.WAITING
 
 
 async def test_an_older_torn_band_does_not_come_back_below_a_newer_one(pasts: dict[str, Past], tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bandwire import apdu
 from bandwire.errors import AuthFailed, StatusError
-from bandwire.keys import FACTORY_KEY, KEY_COUNT
-from bandwire.session import ReaderAuth
+from bandwire.files import FULL
+from bandwire.keys import FACTORY_KEY, K_MASTER, KEY_COUNT, change_key_data
+from bandwire.session import Channel, ReaderAuth
 from steward.adapters.aes import HostAes
 from steward.adapters.keyfile import KeyFile
 from steward.adapters.sqlite.store import SqliteStore
@@ -58,11 +59,23 @@ def flash_writes(flash: Path) -> int:
     return sum(newest.values()) - (len(newest) - 1)
 
 
+async def opened(band: BandProcess, key_no: int, key: bytes) -> Channel:
+    """A session with this key, over a hex link."""
+    reader = ReaderAuth(AES, key_no, key, os.urandom(16))
+    return reader.finish(await band.apdu(reader.step(await band.apdu(reader.start()))))
+
+
+async def relabel_master(band: BandProcess, key: bytes, label: int) -> None:
+    """Give a blank band this key 0 under this version number, whether or not it belongs to it."""
+    session = await opened(band, K_MASTER, FACTORY_KEY)
+    data = change_key_data(K_MASTER, key, label)
+    session.closing_response(await band.apdu(session.command(apdu.INS_CHANGE_KEY, bytes((K_MASTER,)), data, FULL)))
+
+
 async def proves(band: BandProcess, key_no: int, key: bytes) -> bool:
     """Whether this is the band's key; over a hex link."""
-    reader = ReaderAuth(AES, key_no, key, os.urandom(16))
     try:
-        reader.finish(await band.apdu(reader.step(await band.apdu(reader.start()))))
+        await opened(band, key_no, key)
     except AuthFailed:
         return False
     except StatusError as error:

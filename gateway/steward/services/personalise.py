@@ -119,6 +119,8 @@ class Personaliser:
         master = await self._open_master(state, torn.get(K_MASTER))
         for key_no in range(KEY_COUNT - 1, 0, -1):
             await self._change_key(key_no, state.versions[key_no], target, torn.get(key_no))
+        # A label that lies is set right too: the next encoder goes by it.
+        master = master if master != target else state.versions[K_MASTER]
         await self._change_key(K_MASTER, master, target, torn.get(K_MASTER))
         if master != target:
             await talk.authenticate(K_MASTER, target)
