@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 import typer
 
@@ -77,6 +78,24 @@ def check_config(file: ConfigOption = None) -> None:
             tokens = f"no API tokens yet ({error.problem})"
         readers = ", ".join(f"{r.name} ({r.purpose})" for r in settings.readers) or "none"
         typer.echo(f"{settings.file}: good. Site {ring.site}, role {ring.role}, {tokens}. Readers: {readers}.")
+
+
+@app.command("confirm-clock")
+def confirm_clock(file: ConfigOption = None) -> None:
+    """Believe the machine's clock as it stands, after it was wrong.
+
+    A gateway whose clock was ahead for a while takes the right time for a lost one, and opens doors without looking
+    at dates. Set the clock, then run this; the gateway must be stopped.
+
+    \b
+    Example:
+      systemctl stop steward && steward confirm-clock && systemctl start steward
+    """
+    from steward.app import confirm_clock as confirm
+
+    with plain_errors():
+        at_s = asyncio.run(confirm(config.load(config.find_file(file))))
+        typer.echo(f"the clock is believed: {datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S} UTC")
 
 
 @app.command("version")

@@ -7,9 +7,11 @@ import contextlib
 import logging
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -19,19 +21,19 @@ from steward.adapters.linkreader import LinkReader
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.system import SystemClock
 from steward.config import Config, HttpSettings
-from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.events import EventType, fact
 from steward.errors import ConfigError, LocalError, ReaderFault, StoreUnavailable
 from steward.ports import Store, Tx
 from steward.services.supervise import describe
 from steward.web.api import create_app
+from steward.web.connection import CONNECTIONS_MAX, Connection
 
 _LOG = logging.getLogger(__name__)
 
 TAP_GRACE_S = 5.0  # for taps in flight
 HTTP_GRACE_S = 3.0  # for answers being sent
-MARK_EVERY_S = 600.0
+MARK_EVERY_S = 60.0
 BACKLOG = 128
-CONNECTIONS_MAX = 256
 _MARK = "clock.high_water_s"
 
 
@@ -72,13 +74,17 @@ class Gateway:
             listener = opened.enter_context(_bind(config))
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
-            await store.write(lambda tx: tx.append_event(_started(parts)))
+            await store.write(lambda tx: _begin(tx, parts))
             gateway = cls(parts, _server(parts), listener)
             opened.pop_all()
         for loop, reader in zip(parts.loops, config.readers, strict=True):
             parts.supervisor.start(reader.name, loop.run)
         parts.supervisor.start("clock mark", lambda: _keep_mark(parts.store, clock))
-        await gateway.wait(gateway._server.listening)
+        try:
+            await gateway.wait(gateway._server.listening)
+        except HttpStopped:
+            await gateway.stop()
+            raise
         _LOG.info("gateway.started url=%s role=%s readers=%d", gateway.url, keyring.role, len(parts.readers))
         return gateway
 
@@ -102,7 +108,7 @@ class Gateway:
         reading = parts.services.clock.now()
         with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
             if reading.trusted:
-                await parts.store.write(lambda tx: tx.set_meta(_MARK, str(reading.unix_s)))
+                await parts.store.write(lambda tx: set_mark(tx, reading.unix_s))
         await parts.store.close()
         _LOG.info("gateway.stopped")
 
@@ -120,8 +126,8 @@ async def serve(config: Config) -> None:
     for number in signals:
         loop.add_signal_handler(number, on_signal)
     gateway = await Gateway.start(config)
-    print(f"Steward for {config.gateway.ship}: {gateway.url}", flush=True)
     try:
+        print(f"Steward for {config.gateway.ship}: {gateway.url}", flush=True)
         await gateway.wait(stop)
     finally:
         await gateway.stop()
@@ -169,7 +175,7 @@ def _server(parts: wiring.Parts) -> _Server:
     return _Server(
         uvicorn.Config(
             create_app(parts.services),
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -222,32 +228,55 @@ async def _close_readers(parts: wiring.Parts) -> None:
     await parts.actuator.close()
 
 
-def _started(parts: wiring.Parts) -> NewEvent:
+def _begin(tx: Tx, parts: wiring.Parts) -> None:
+    """Record the start, and the time of it if it is believed."""
     identity = parts.services.identity
     reading = parts.services.clock.now()
-    return fact(
-        EventType.GATEWAY_STARTED,
-        reading.unix_s,
-        gateway=identity.gateway,
-        role=identity.role,
-        version=__version__,
-        clock_trusted=reading.trusted,
+    if reading.trusted:
+        set_mark(tx, reading.unix_s)
+    tx.append_event(
+        fact(
+            EventType.GATEWAY_STARTED,
+            reading.unix_s,
+            gateway=identity.gateway,
+            role=identity.role,
+            version=__version__,
+            clock_trusted=reading.trusted,
+        )
     )
 
 
 def last_time(tx: Tx) -> int:
-    """The latest time known to have been: the mark kept while the clock was believed, or the last event's.
+    """The latest time that was believed. Events do not count: a clock that had jumped may have dated them."""
+    return int(tx.meta(_MARK) or 0)
 
-    `seq` has no holes within an epoch, so the last event is found by halving.
+
+def set_mark(tx: Tx, unix_s: int) -> None:
+    """Remember a believed time."""
+    tx.set_meta(_MARK, str(unix_s))
+
+
+async def confirm_clock(config: Config) -> int:
+    """Believe the machine's clock as it stands, in place of what was believed before; returns its time.
+
+    For a stopped gateway: after a restart there is no jump to compare with, only the mark. Raises StewardError.
     """
-    low, high = 0, 1
-    while tx.events(high, 1):
-        low, high = high, high * 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (middle, high) if tx.events(middle, 1) else (low, middle)
-    last = tx.events(low, 1)
-    return max(int(tx.meta(_MARK) or 0), last[0].at_s if last else 0)
+    reading = SystemClock().confirm()
+    if not reading.trusted:
+        raise ConfigError("the machine's clock", "reads a time before this program was written: set it first")
+    if not config.gateway.database.exists():
+        raise StoreUnavailable(f"{config.gateway.database} does not exist: there is no time to correct")
+
+    def work(tx: Tx) -> None:
+        tx.append_event(fact(EventType.CLOCK_CONFIRMED, reading.unix_s, believed_before_s=last_time(tx)))
+        set_mark(tx, reading.unix_s)
+
+    store = SqliteStore.open(config.gateway.database)
+    try:
+        await store.write(work)
+    finally:
+        await store.close()
+    return reading.unix_s
 
 
 async def _keep_mark(store: Store, clock: SystemClock) -> None:
@@ -256,12 +285,14 @@ async def _keep_mark(store: Store, clock: SystemClock) -> None:
         await asyncio.sleep(MARK_EVERY_S)
         reading = clock.now()
         if reading.trusted:
-            await store.write(lambda tx, at=reading.unix_s: tx.set_meta(_MARK, str(at)))  # type: ignore[misc]
+            await store.write(partial(set_mark, unix_s=reading.unix_s))
 
 
 def _make_folder(config: Config, folder: Path) -> None:
+    where = f"{config.file}: [gateway] data_dir"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        where = f"{config.file}: [gateway] data_dir"
         raise ConfigError(where, f"{folder} cannot be made ({error.strerror}): choose another folder") from None
+    if folder.stat().st_mode & stat.S_IWOTH:  # anyone could put another database in the place of ours
+        raise ConfigError(where, f"{folder} can be written by everybody: run chmod 700 on it, or choose another folder")

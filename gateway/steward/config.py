@@ -301,3 +301,11 @@ def _check_clashes(config: Config) -> None:
                     f"{config.file}: {where} {key}", f"{value} is taken by {other}: give each its own {what}"
                 )
             seen[(what, value)] = f"{where} {key}"
+    outlets: dict[str, str] = {}
+    for reader in config.readers:
+        if reader.till is not None and outlets.setdefault(reader.till, str(reader.outlet)) != reader.outlet:
+            raise ConfigError(
+                f"{config.file}: [reader {reader.name}] outlet",
+                f"is {reader.outlet}, but another reader of till {reader.till} sells for {outlets[reader.till]}: "
+                f"a till has one outlet",
+            )

@@ -166,6 +166,10 @@ class Tx(Protocol):
         """All charges whose tap showed this guest, oldest first."""
         ...
 
+    def held_of(self, ref: GuestRef) -> Sequence[Charge]:
+        """Those of them that are held, oldest first. Quick however many charges the guest has."""
+        ...
+
     def spent_since(self, ref: GuestRef, since_s: int) -> int:
         """Minor units held, posted or disputed (less refunds) by this guest at or after `since_s`."""
         ...

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tests.e2e.gatewaykit import FORM, Aboard, aboard, band_of
 
 from steward.app import OneLine
+from steward.web import connection
 from steward.web.gate import BODY_BYTES_MAX
 from steward.web.waits import WAITERS_EACH_MAX
 
@@ -423,3 +425,52 @@ def test_a_log_line_is_one_line_and_repeats_no_error_text() -> None:
     assert "\n" not in line
     assert "83619274" not in line
     assert re.fullmatch(r"\S+Z ERROR a\.b who=evil b\.c ok=1 error=ValueError@\S+ logger=x", line)
+
+
+# callers that do nothing
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["silent", "half a request"])
+async def test_who_never_ends_a_request_loses_the_connection(
+    ship: Aboard, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HEADERS_WAIT_MAX_S", 0.05)
+    monkeypatch.setattr(connection, "SOCKETS_MAX", 10_000)
+    port = ship.client.base_url.port
+    callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(connection.CONNECTIONS_MAX + 10)]
+    for _, writer in callers:
+        writer.write(begun)
+    async with asyncio.timeout(20):
+        ends = await asyncio.gather(*(reader.read() for reader, _ in callers), return_exceptions=True)
+    assert all(end == b"" or isinstance(end, ConnectionError) for end in ends)
+    for _, writer in callers:
+        writer.close()
+    assert (await ship.client.get("/healthz")).status_code == 200
+
+
+async def test_an_answer_may_take_longer_than_its_request(ship: Aboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEADERS_WAIT_MAX_S", 0.05)
+    await ship.ask(TAP)
+    answer = await ship.call("bar", "GET", f"/v1/charges/{TAP}?wait_s=0.4")
+    assert (answer.status_code, answer.json()["state"]) == (200, "waiting")
+
+
+async def test_who_never_reads_loses_the_connection(ship: Aboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "READ_WAIT_MAX_S", 0.05)
+    sock = socket.create_connection(("127.0.0.1", ship.client.base_url.port or 0))
+    sock.setblocking(False)
+    loop, asked = asyncio.get_running_loop(), b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000
+    with sock, pytest.raises(ConnectionError):
+        async with asyncio.timeout(20):
+            while True:
+                await loop.sock_sendall(sock, asked)
+
+
+async def test_only_so_many_sockets_are_held(ship: Aboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SOCKETS_MAX", 3)
+    callers = [await asyncio.open_connection("127.0.0.1", ship.client.base_url.port) for _ in range(6)]
+    async with asyncio.timeout(10):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await callers[-1][0].readexactly(1)
+    for _, writer in callers:
+        writer.close()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.contract.lives import pay, with_store
-from tests.contract.makers import ANNAS_ACCOUNT, AT_S
+from tests.contract.makers import ANNAS_ACCOUNT, AT_S, event
 
 from steward.adapters.sqlite.backup import backup
 from steward.adapters.sqlite.store import SqliteStore
@@ -112,3 +114,56 @@ def test_a_new_event_log_begins_where_it_is_told_and_an_old_one_goes_on(path: Pa
 def test_closing_leaves_one_file_and_the_lock(path: Path) -> None:
     with_store(path, pay(1))
     assert sorted(file.name for file in path.parent.iterdir()) == ["steward.db", "steward.db.lock"]
+
+
+async def test_a_full_disk_keeps_no_number_in_the_lock_and_the_lock_holds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    store = SqliteStore.open(path)
+    with pytest.raises(StoreUnavailable, match="is in use by process unknown"):
+        SqliteStore.open(path)
+    await store.close()
+    await SqliteStore.open(path).close()
+
+
+@pytest.mark.parametrize("name", ["steward.db", "steward.db.lock"])
+def test_nothing_is_opened_through_a_link(path: Path, name: str) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"somebody's")
+    other.chmod(0o644)
+    path.with_name(name).symlink_to(other)
+    with pytest.raises(StoreUnavailable, match=name):
+        SqliteStore.open(path)
+    assert (other.read_bytes(), stat.S_IMODE(other.stat().st_mode)) == (b"somebody's", 0o644)
+
+
+async def test_a_damaged_schema_is_told_as_damage(path: Path) -> None:
+    await SqliteStore.open(path).close()
+    raw = path.read_bytes()
+    name, statement = b"triggerevent_in_order", b"CREATE TRIGGER event_in_order"
+    assert name in raw
+    assert statement in raw
+    raw = raw.replace(name, b"triggerevent\x9cin_order")  # which SQLite quotes in its message
+    path.write_bytes(raw.replace(statement, b"CREATE TRIGGXR event_in_order"))
+    with pytest.raises(StoreUnavailable, match="restore the last backup"):
+        SqliteStore.open(path)
+    with pytest.raises(StoreUnavailable):
+        backup(path, path.with_name("copy.db"))
+
+
+async def test_a_damaged_event_is_told_as_damage(path: Path) -> None:
+    store = SqliteStore.open(path)
+    await store.write(lambda tx: tx.append_event(event()))
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER event_never_changes")
+        connection.execute("UPDATE event SET payload = x'61ff'")
+        connection.commit()
+    store = SqliteStore.open(path)
+    with pytest.raises(StoreUnavailable, match=r"event 1 of epoch \d+ is damaged"):
+        await store.read(lambda tx: tx.events(0, 10))
+    await store.close()

@@ -130,6 +130,7 @@ def test_every_table_is_strict(filled: Path) -> None:
 PLANS = {
     "spent_since": (charges.SPENT_SINCE, "USING COVERING INDEX charge_of_guest (guest=? AND at_s>?)"),
     "similar_charge": (charges.SIMILAR_CHARGE, "USING INDEX charge_of_guest (guest=? AND at_s>?)"),
+    "held_of": (charges.HELD_OF, "USING INDEX charge_of_guest (guest=?)"),
     "charges_of": (charges.CHARGES_OF, "USING INDEX charge_of_guest (guest=?)"),
     "charge": (charges.CHARGE, "(tap_id=?)"),
     "balance": (ledger.BALANCE, "account_balance USING PRIMARY KEY (account=?)"),

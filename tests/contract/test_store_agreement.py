@@ -73,6 +73,7 @@ def look(tx: Tx) -> dict[str, object]:
         "bands of": [list(tx.bands_of(ref)) for ref in REFS],
         "doors": [tx.stay_of(n) for n in (1, 2, 3)] + [tx.serial_of(ref) for ref in REFS] + [tx.deny_epoch()],
         "counters": [tx.charge_counter(uid, "sdm") for uid in uids],
+        "held": [list(tx.held_of(ref)) for ref in REFS],
         "charges": [list(tx.charges_of(ref)) for ref in REFS] + [tx.charge(makers.tap_id(n)) for n in (1, 2, 3)],
         "spent": [tx.spent_since(ref, at_s) for ref in REFS for at_s in TIMES],
         "similar": [

@@ -211,3 +211,11 @@ async def test_counters_and_charges_of_one_band_are_apart(store: Store) -> None:
     assert found.evidence is not None
     assert found.evidence.counter == 41
     assert await store.read(lambda tx: tx.charge_counter(uid(1), "charge")) == 42
+
+
+async def test_held_charges_of_a_guest_oldest_first(store: Store) -> None:
+    late, early = charge(1, state=ChargeState.HELD, at_s=AT_S + 9), charge(2, state=ChargeState.HELD, at_s=AT_S)
+    states = [state for state in ChargeState if state is not ChargeState.HELD]
+    await put(store, late, early, *(charge(10 + n, state=state) for n, state in enumerate(states)))
+    assert await store.read(lambda tx: list(tx.held_of(ANNA))) == [early, late]
+    assert await store.read(lambda tx: list(tx.held_of(BOB))) == []

@@ -34,7 +34,12 @@ def everything(tx: Tx) -> tuple[object, ...]:
         *(list(tx.events(0, 99)), tx.epoch(), list(tx.guests()), tx.guest(ANNA), tx.band(uid(1))),
         *(list(tx.bands_of(ANNA)), list(tx.key_changes(uid(1))), tx.stay_of(8104), tx.serial_of(ANNA)),
         *(tx.deny_epoch(), tx.denied_at(uid(1)), tx.charge(tap_id(1)), list(tx.charges_of(ANNA))),
-        *(tx.spent_since(ANNA, 0), tx.similar_charge(ANNA, TILL, 450, AT_S), tx.charge_counter(uid(1), "charge")),
+        *(
+            list(tx.held_of(ANNA)),
+            tx.spent_since(ANNA, 0),
+            tx.similar_charge(ANNA, TILL, 450, AT_S),
+            tx.charge_counter(uid(1), "charge"),
+        ),
         *(tx.balance(ANNAS_ACCOUNT), list(tx.ledger_of(ANNAS_ACCOUNT)), tx.ledger_sum(), tx.meta("k")),
     )
 

@@ -12,10 +12,12 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from steward.domain.events import EventType
 
 LIMIT_S = 60
 STEWARD = (sys.executable, "-m", "steward")
@@ -215,11 +217,39 @@ def test_a_door_gateway_cannot_be_given_an_encoder(ship: Path) -> None:
     assert "[reader desk] purpose: is encoder, but a gateway of role door holds no keys for that" in done.stderr
 
 
+def test_a_clock_that_was_ahead_is_told_to_be_right_again(ship: Path) -> None:
+    config = ship / "steward.toml"
+    assert "does not exist" in steward("confirm-clock", "--config", config).stderr
+    with running(config) as (process, _):
+        assert "is in use by process" in steward("confirm-clock", "--config", config).stderr
+        process.send_signal(signal.SIGTERM)
+        process.wait(LIMIT_S)
+    with closing(sqlite3.connect(ship / "data" / "steward.db")) as database:
+        database.execute("UPDATE meta SET value = '4000000000' WHERE key = 'clock.high_water_s'")
+        database.commit()
+        done = steward("confirm-clock", "--config", config)
+        assert "the clock is believed: 20" in done.stdout, done.stderr
+        ((mark,),) = database.execute("SELECT value FROM meta WHERE key = 'clock.high_water_s'")
+        assert int(mark) < 4_000_000_000
+        (last,) = database.execute("SELECT type FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        assert last == EventType.CLOCK_CONFIRMED
+
+
+def test_a_data_folder_that_everybody_can_write_is_refused(ship: Path) -> None:
+    (ship / "data").mkdir()
+    (ship / "data").chmod(0o777)
+    done = steward("run", "--config", ship / "steward.toml")
+    assert done.returncode == 2
+    assert "[gateway] data_dir" in done.stderr
+    assert "can be written by everybody" in done.stderr
+
+
 COMMANDS = (
     (),
     ("init",),
     ("run",),
     ("check-config",),
+    ("confirm-clock",),
     ("migrate",),
     ("backup",),
     ("restore",),

@@ -214,3 +214,14 @@ async def test_close_ends_a_line_that_never_connected(make: Make) -> None:
     async with asyncio.timeout(LIMIT_S):
         await actuator.close()
     assert [task.get_name() for task in asyncio.all_tasks() if "door line" in task.get_name()] == []
+
+
+async def test_a_host_that_can_be_no_name_does_not_end_the_line(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+    monkeypatch.setattr(doorline._LOG, "warning", lambda *words: heard.put_nowait(words))
+    actuator = make({DOOR: ("a..b", 9)})
+    await actuator.show(OPEN)
+    async with asyncio.timeout(LIMIT_S):
+        assert "a..b" in await heard.get()
+    lines = [task for task in asyncio.all_tasks() if task.get_name() == "door line a..b:9"]
+    assert len(lines) == 1

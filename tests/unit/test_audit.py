@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from steward.domain import ledger
 from steward.domain.charges import Charge, ChargeState, sale_of
 from steward.domain.ids import GuestRef
 from steward.ports import Tx
+from steward.services import audit
 from steward.services.audit import LedgerCheck, check_ledger
 
 
@@ -92,3 +94,19 @@ async def test_a_settled_folio_that_is_not_at_zero_is_found() -> None:
     await ship.edit(ref, settled=True)
     found = await check(ship)
     assert (found.ok, found.wrong_guests, found.wrong_taps) == (False, (ref,), ())
+
+
+async def test_a_guest_of_many_charges_is_looked_through_once() -> None:
+    class Counted(tuple[Charge, ...]):
+        times = 0
+
+        def __iter__(self) -> Iterator[Charge]:
+            Counted.times += 1
+            return super().__iter__()
+
+    ship = Ship()
+    ref = await ship.guest()
+    charges = Counted([await posted(ship, ref, 100 + n) for n in range(12)])
+    lines = await ship.store.read(lambda tx: tx.ledger_of(ledger.guest_account(ref)))
+    assert audit._unborne(ref, charges, lines) == []
+    assert Counted.times == 2

@@ -111,6 +111,10 @@ WRONG = {
     ),
     "port of the API": (MINIMAL + DOOR + "port = 8470\n", r"\[reader a\] port.*8470 is taken by \[http\] port"),
     "same PC/SC reader": (MINIMAL + TILL + TILL.replace('"b"', '"c"'), r"\[reader c\] match.*ACS is taken"),
+    "till of two outlets": (
+        MINIMAL + TILL + TILL.replace('"b"', '"c"').replace("ACS", "SCM").replace('outlet = "bar"', 'outlet = "spa"'),
+        r"\[reader c\] outlet.*is spa, but another reader of till bar-1 sells for bar",
+    ),
     "two secrets": (MINIMAL + 'passphrase_file = "p"\ncredential = "c"\n', r"credential.*are both set"),
     "credential without systemd": (MINIMAL + 'credential = "c"\n', r"credential.*LoadCredentialEncrypted=c"),
     "credential with a path": (MINIMAL + 'credential = "../c"\n', r"credential.*is not the name"),

@@ -143,6 +143,17 @@ async def test_a_till_without_k3_checks_what_was_signed_but_not_by_whom() -> Non
     assert (await ship.payments.book(request, TapFacts(other))).code == "bad_charge_signature"
 
 
+async def test_a_till_without_k3_counts_no_counter_of_a_refused_token() -> None:
+    """Stolen till keys read any band; they must not be able to lock its guest out of every till."""
+    ship = Ship(role=Role.TILL)
+    band = ship.band(await ship.guest())
+    request = ship.ask()
+    forged = replace(band.read(request), counter=2**32 - 1)
+    refused = await ship.payments.book(request, TapFacts(forged), lambda _tx: "bad_signature")
+    assert refused.code == "bad_signature"
+    assert (await ship.charge(band)).code == "posted"
+
+
 async def test_an_unknown_guest_and_a_band_of_unknown_keys(ship: Ship) -> None:
     request = ship.ask()
     nobody = ship.band("00000000000000ff")  # type: ignore[arg-type]

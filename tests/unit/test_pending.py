@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -272,3 +273,24 @@ async def test_a_reader_hears_again_when_a_booking_failed(ship: Ship) -> None:
     with pytest.raises(StoreUnavailable):
         await booking
     assert await reader == request
+
+
+async def test_a_request_sent_again_while_its_tap_is_written_down_does_not_wait_for_another(ship: Ship) -> None:
+    request, band = ship.ask(), ship.band(await ship.guest())
+    await ship.payments.request(request)
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    read = ship.store.read
+
+    async def slow(work: Callable[[Tx], object]) -> object:
+        found = await read(work)
+        looked.set()
+        await go_on.wait()
+        return found
+
+    ship.store.read = slow  # type: ignore[method-assign,assignment]
+    again = asyncio.create_task(ship.payments.request(request))
+    await looked.wait()  # it has seen that nothing is recorded
+    await ship.payments.book(request, band.tap(request))
+    go_on.set()
+    assert (await again).code == "posted"
+    assert ship.payments.pending_for(request.till) is None

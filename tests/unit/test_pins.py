@@ -70,6 +70,16 @@ async def test_a_wrong_pin_leaves_it_held_and_the_third_locks(ship: Ship) -> Non
     assert [(event.payload["guest"], event.payload["attempts"]) for event in alarms] == [(ref, 3)]
 
 
+async def test_asking_a_locked_pin_again_and_again_writes_nothing(ship: Ship) -> None:
+    _, _, tap_id = await held(ship)
+    for _ in range(3):
+        await guess(ship, tap_id, "0000")
+    before = await ship.events()
+    for _ in range(5):
+        assert (await guess(ship, tap_id, PIN)).code == "pin_locked"
+    assert await ship.events() == before
+
+
 async def test_a_locked_pin_locks_the_next_charge_too(ship: Ship) -> None:
     _, band, tap_id = await held(ship)
     for _ in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,16 @@ def test_no_text_is_a_token_by_chance(tmp_path_factory: pytest.TempPathFactory, 
     if not path.exists():
         add(path, "a")
     assert TokenFile(path).find(junk) is None
+
+
+def test_a_folder_in_the_files_place_lets_nobody_in_and_keeps_nothing_open(path: Path) -> None:
+    token = add(path, "desk-1")
+    file = TokenFile(path)
+    path.unlink()
+    path.mkdir()
+    open_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert file.find(token) is None
+    with pytest.raises(ConfigError, match="is not a plain file"):
+        read_tokens(path)
+    assert len(os.listdir("/proc/self/fd")) == open_before

@@ -113,7 +113,7 @@ class _Line:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 _, wire = await loop.create_connection(lambda: _Wire(self._wake), *self._address)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, UnicodeError):  # UnicodeError: a host that can be no name, such as a..b
             return None
         return wire
 

@@ -198,6 +198,9 @@ class MemoryTx:
         own = [charge for charge in charges if charge.evidence is not None and charge.evidence.guest == ref]
         return sorted(own, key=lambda charge: charge.at_s)  # stable: ties stay in the order they came
 
+    def held_of(self, ref: GuestRef) -> Sequence[Charge]:
+        return [charge for charge in self.charges_of(ref) if charge.state is ChargeState.HELD]
+
     def spent_since(self, ref: GuestRef, since_s: int) -> int:
         return sum(
             charge.request.amount_minor - charge.refunded_minor

@@ -52,7 +52,13 @@ def encode_payload(payload: Mapping[str, Scalar]) -> bytes:
 
 
 def decode_payload(encoded: bytes) -> dict[str, Scalar]:
-    decoded: dict[str, Scalar] = cbor2.loads(encoded)
+    """Raises ValueError for bytes that are no such payload."""
+    try:
+        decoded: dict[str, Scalar] = cbor2.loads(encoded)
+    except cbor2.CBORDecodeError as error:
+        raise ValueError("the payload is no CBOR") from error
+    if not isinstance(decoded, dict):
+        raise ValueError("the payload is no map")
     return decoded
 
 

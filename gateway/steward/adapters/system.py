@@ -35,7 +35,7 @@ class SystemClock:
     """Wall time with a verdict. Safe to call from any thread.
 
     Behind: the wall reads below `floor_s`, or more than 120 s below the latest time known (`high_water_s`, the
-    store's last event, raised by every believed reading). It is believed again when it is ahead of that mark, so
+    mark kept in the store, raised by every believed reading). It is believed again when it is ahead of that mark, so
     a gateway that booted without a battery recovers by itself when network time arrives.
     Jumped: between two readings the wall moved over 300 s more or less than the monotonic clock. It is believed
     again when the wall is back in line, or when an operator has looked at it and calls `confirm`.

@@ -72,7 +72,8 @@ def _unborne(ref: GuestRef, charges: Sequence[Charge], ledger: Sequence[LedgerTr
         if transaction.tap_id is not None and transaction.kind in _SALES:
             times[transaction.tap_id] += transaction.kind is TransactionKind.CHARGE
             left_minor[transaction.tap_id] += posted_to(account, (transaction,))
-    wrong = [tap for tap in times if tap not in {charge.request.tap_id for charge in charges}]
+    known = {charge.request.tap_id for charge in charges}
+    wrong = [tap for tap in times if tap not in known]
     for charge in charges:
         tap = charge.request.tap_id
         expected_minor = charge.left_minor if charge.state in _ON_FOLIO else 0

@@ -115,8 +115,8 @@ class ChargeBook:
         return hold_expired(charge, now_s, self._settings.hold_s)
 
     def give_up_expired(self, tx: Tx, ref: GuestRef, now_s: int) -> int:
-        """End a guest's expired holds; how many. Reads all of the guest's charges: not for every tap."""
-        stale = [charge for charge in tx.charges_of(ref) if self.is_stale(charge, now_s)]
+        """End a guest's expired holds; how many."""
+        stale = [charge for charge in tx.held_of(ref) if self.is_stale(charge, now_s)]
         for charge in stale:
             give_up(tx, charge, ChargeRefusal.HOLD_EXPIRED.value, now_s)
         return len(stale)

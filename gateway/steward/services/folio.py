@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from steward.domain import ledger
-from steward.domain.charges import ChargeRefusal, ChargeState, is_operation_id
+from steward.domain.charges import ChargeRefusal, is_operation_id
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, TapId
@@ -100,7 +100,7 @@ class FolioService:
 
     def _settle(self, tx: Tx, guest: Guest, now_s: int, by: str) -> None:
         self._book.give_up_expired(tx, guest.ref, now_s)
-        held = [c.request.tap_id for c in tx.charges_of(guest.ref) if c.state is ChargeState.HELD]
+        held = [charge.request.tap_id for charge in tx.held_of(guest.ref)]
         if held:
             raise ChargesHeld(tuple(held))
         balance_minor = tx.balance(ledger.guest_account(guest.ref))

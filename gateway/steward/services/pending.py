@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from steward.domain.charges import ChargeRefusal, ChargeRequest
 from steward.domain.ids import TapId, TillId
@@ -14,7 +15,8 @@ from steward.errors import Busy, Conflict
 from steward.ports import Clock
 
 Bell = asyncio.Future[None]
-_CLOSED_MAX = 4096
+V = TypeVar("V")
+_KEPT_MAX = 4096
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class PendingTaps:
         self._by_till: dict[TillId, _Pending] = {}
         self._till_of: dict[TapId, TillId] = {}
         self._closed: OrderedDict[TapId, str] = OrderedDict()
+        self._booked: OrderedDict[TapId, None] = OrderedDict()
         self._bells: dict[str, set[Bell]] = {}
         self._listener_count = 0
 
@@ -78,6 +81,10 @@ class PendingTaps:
         till = self._till_of.get(tap_id)
         return till is not None and self._by_till[till].bookings > 0
 
+    def was_booked(self, tap_id: TapId) -> bool:
+        """Whether it was written down lately (the last 4096): who looked at the store before that looks again."""
+        return tap_id in self._booked
+
     def closed_code(self, tap_id: TapId) -> str | None:
         """Why this tap id can never be charged: "cancelled" or "request_expired"; None if it still may."""
         self.find(tap_id)  # lets it expire
@@ -86,9 +93,7 @@ class PendingTaps:
     def close(self, tap_id: TapId, code: ChargeRefusal) -> None:
         """Give a tap up before it happens. One that was never asked for is closed too: its request may be late."""
         self._forget(tap_id)
-        self._closed[tap_id] = code.value
-        if len(self._closed) > _CLOSED_MAX:
-            self._closed.popitem(last=False)
+        _keep(self._closed, tap_id, code.value)
         self._notify(tap_id)
 
     @contextmanager
@@ -108,6 +113,7 @@ class PendingTaps:
         try:
             yield code
             self._forget(request.tap_id)
+            _keep(self._booked, request.tap_id, None)
         finally:
             if pending is not None:
                 pending.bookings -= 1
@@ -186,6 +192,14 @@ class PendingTaps:
         for bell in self._bells.get(key, ()):
             if not bell.done():
                 bell.set_result(None)
+
+
+def _keep(memory: OrderedDict[TapId, V], tap_id: TapId, value: V) -> None:
+    """Remember the newest _KEPT_MAX."""
+    memory[tap_id] = value
+    memory.move_to_end(tap_id)
+    if len(memory) > _KEPT_MAX:
+        memory.popitem(last=False)
 
 
 def check_same(known: ChargeRequest, request: ChargeRequest) -> None:

@@ -96,5 +96,7 @@ class Verifier:
 
 
 def _hold_on(tx: Tx, charge: Charge, code: ChargeRefusal, now_s: int) -> Charge:
-    """Still held, and why."""
+    """Still held, and why. Hearing the same of a locked PIN again is no new fact: a till may ask without end."""
+    if code is ChargeRefusal.PIN_LOCKED and charge.code == code:
+        return charge
     return record(tx, EventType.CHARGE_HELD, replace(charge, code=code.value), now_s)

@@ -109,8 +109,9 @@ class TillApi:
         return ChargeView.of(status)
 
     async def cancel_charge(self, tap_id: TapPath, caller: Caller) -> ChargeView:
-        """Whether or not the till's request ever arrived, this tap id can never be charged afterwards. Repeating it
-        is harmless. A charge that is on the folio already can only be voided or refunded.
+        """Whether or not the till's request ever arrived, this tap id is not charged afterwards, unless the gateway
+        is restarted and asked for it again: never re-use the id. Repeating this is harmless. A charge that is on the
+        folio already can only be voided or refunded.
         """
         tap = TapId(tap_id)
         try:

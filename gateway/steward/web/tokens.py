@@ -164,7 +164,7 @@ def _read_private(path: Path) -> bytes:
         raise ConfigError(
             str(path), f"cannot be read ({error.strerror}): make it with `steward tokens add --role ROLE`"
         ) from None
-    with open(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise ConfigError(str(path), "is not a plain file: check the path")
@@ -172,7 +172,12 @@ def _read_private(path: Path) -> bytes:
             raise ConfigError(
                 str(path), f"can be read or written by others (mode {stat.S_IMODE(mode):04o}): run chmod 600 on it"
             )
-        raw = file.read(FILE_BYTES_MAX + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror}): check the disk") from None
+    finally:
+        os.close(descriptor)
     if len(raw) > FILE_BYTES_MAX:
         raise _unfit(path)
     return raw

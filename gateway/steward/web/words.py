@@ -96,7 +96,7 @@ _ALERTS: Mapping[str, Words] = MappingProxyType(
         "forged_token": Words("A forged key was shown.", "Look at the events: which reader, which band."),
         "copied_token": Words("A copied key was shown.", "Look at the events: which reader, which band."),
         "frozen_band_used": Words("A frozen band was tried.", "Somebody has it: ask for it back."),
-        "clock_lost": Words("The clock cannot be believed.", "Keys open without their dates: set the clock."),
+        "clock_lost": Words("The clock cannot be believed.", "Doors ignore dates: set it, then steward confirm-clock."),
         "store_unavailable": Words("The disk refuses to write.", "Doors stay shut to be safe: look at the disk now."),
         "bad_charge_signature": Words("A wrong charge signature was shown.", "Keep the band and tell the purser."),
         "counter_replayed": Words("An old charge signature was shown again.", "Replayed or cloned: tell the purser."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steward.adapters.sqlite.connect import (
+    DATABASE_ERRORS,
     check_folder,
     connect,
     connect_file,
@@ -126,7 +127,7 @@ def _settle(database: Path) -> int:
         (epoch,) = connection.execute("SELECT epoch FROM store_state").fetchone()
         # Folds the log into the file, and fails if any other connection is open.
         connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreUnavailable(f"{database} is in use by another program: stop it first") from error
         return 0  # damaged: what is being replaced
@@ -149,7 +150,7 @@ def _epoch_of(path: Path) -> int:
     connection = connect_file(path)
     try:
         (epoch,) = connection.execute("SELECT epoch FROM store_state").fetchone()
-    except sqlite3.Error:
+    except DATABASE_ERRORS:
         return 0
     finally:
         connection.close()

@@ -15,6 +15,8 @@ JOURNAL_BYTES_KEPT = 64 * 1024 * 1024
 CHECKPOINT_PAGES = 4000  # 16 MB of log: four times the default, so fewer commits wait for a checkpoint
 CACHE_KIB = 16 * 1024
 FILE_MODE = 0o600
+# What a damaged file may make of any statement: Python cannot decode SQLite's message if it quotes a damaged schema.
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 # FULL: a commit is on disk before it is acknowledged. NORMAL loses committed payments in a power cut.
 _PRAGMAS = (
@@ -41,14 +43,16 @@ _HINTS = {
 }
 
 
-def primary_code(error: sqlite3.Error) -> int | None:
+def primary_code(error: sqlite3.Error | UnicodeDecodeError) -> int | None:
     """SQLite's primary result code, or None for an error of the Python module itself."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
-def store_error(error: sqlite3.Error, where: str = "the database") -> StewardError:
+def store_error(error: sqlite3.Error | UnicodeDecodeError, where: str = "the database") -> StewardError:
     """Our error for one of sqlite3's: Conflict for a broken constraint, StoreUnavailable for all else."""
+    if isinstance(error, UnicodeDecodeError):
+        return StoreUnavailable(f"{where}: {_HINTS[sqlite3.SQLITE_CORRUPT]}")
     code = primary_code(error)
     if code == sqlite3.SQLITE_CONSTRAINT:
         return Conflict(str(error))
@@ -63,10 +67,15 @@ def check_folder(path: Path) -> None:
 
 
 def create_file(path: Path) -> None:
-    """Make an empty database file readable by its owner only, and make its name durable."""
+    """Make an empty database file readable by its owner only, and make its name durable.
+
+    Not through a symbolic link: the lock file beside the link would not be the one beside the database.
+    """
     check_folder(path)
+    if path.is_symlink():
+        raise StoreUnavailable(f"{path} is a symbolic link: name the folder that the database is really in")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
         try:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask, and whoever made it before us
         finally:
@@ -107,7 +116,7 @@ def connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
             raise StoreUnavailable(f"{path}: no write-ahead log on this file system ({mode}): use a local disk")
         if query_only:
             connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         connection.close()
         raise store_error(error, str(path)) from error
     except StoreUnavailable:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from steward.adapters.sqlite.statements import Statements, upsert
 from steward.adapters.store_rules import decode_payload, encode_payload
-from steward.domain.events import EventType, NewEvent, StoredEvent
+from steward.domain.events import EventType, NewEvent, Scalar, StoredEvent
+from steward.errors import StoreUnavailable
 
 # The next seq is taken inside the transaction, so one that is rolled back leaves no hole.
 APPEND_EVENT = """
@@ -33,7 +34,7 @@ class EventsTx(Statements):
     def events(self, after_seq: int, limit: int) -> Sequence[StoredEvent]:
         rows = self._all(EVENTS, (after_seq, max(limit, 0)))  # a negative LIMIT would be none at all
         return [
-            StoredEvent(epoch, seq, EventType(kind), at_s, decode_payload(payload))
+            StoredEvent(epoch, seq, EventType(kind), at_s, _payload(epoch, seq, payload))
             for epoch, seq, kind, at_s, payload in rows
         ]
 
@@ -47,3 +48,11 @@ class EventsTx(Statements):
 
     def set_meta(self, key: str, value: str) -> None:
         self._change(SET_META, (key, value))
+
+
+def _payload(epoch: int, seq: int, encoded: bytes) -> dict[str, Scalar]:
+    try:
+        return decode_payload(encoded)
+    except ValueError as error:
+        problem = f"event {seq} of epoch {epoch} is damaged: restore the last backup"
+        raise StoreUnavailable(f"the database: {problem}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -17,19 +18,25 @@ class DatabaseLock:
         """Take the lock. Raises StoreUnavailable at once if somebody else has it."""
         self.path = database.with_name(database.name + ".lock")
         try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            # Never through a link: what it leads to would be cut to our process number.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self.path, flags, FILE_MODE)
         except OSError as error:
             raise StoreUnavailable(f"{self.path}: cannot be made: {error.strerror}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._descriptor)
+            self.release()
             raise StoreUnavailable(
                 f"{database} is in use by process {holder} (lock file {self.path}): stop it, or use another database"
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            self.release()
+            raise StoreUnavailable(f"{self.path}: cannot be locked: {error.strerror}: use a local disk") from error
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the number, which is for people
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let others in. The file stays: removing it would let two processes lock two files of one name."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from steward.adapters.sqlite.connect import check_folder, connect, create_file, store_error
+from steward.adapters.sqlite.connect import DATABASE_ERRORS, check_folder, connect, create_file, store_error
 from steward.adapters.sqlite.copying import copy_database
 from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
 from steward.errors import StoreUnavailable
@@ -50,7 +50,7 @@ def read_version(connection: sqlite3.Connection, path: Path) -> int:
     try:
         check_ours(connection, path)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise store_error(error, str(path)) from error
     if version > SCHEMA_VERSION:
         raise StoreUnavailable(

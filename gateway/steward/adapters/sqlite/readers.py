@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from steward.adapters.sqlite.connect import store_error
+from steward.adapters.sqlite.connect import DATABASE_ERRORS, store_error
 from steward.adapters.sqlite.tx import SqliteTx
 from steward.errors import Busy, StoreUnavailable
 
@@ -63,7 +63,7 @@ class ReaderPool:
         try:
             connection.execute("BEGIN")  # one snapshot for everything the closure reads
             return work(tx)
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             raise store_error(error) from error
         except StopIteration as error:  # no future takes it: the waiter would never hear
             raise RuntimeError("the closure given to the store raised StopIteration") from error

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from steward.adapters.sqlite.connect import store_error
+from steward.adapters.sqlite.connect import DATABASE_ERRORS, store_error
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
 from steward.errors import Conflict, StoreUnavailable
 
@@ -30,7 +30,7 @@ class Statements:
             raise TransactionOverError
         try:
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             ours = store_error(error)
             if not isinstance(ours, Conflict):
                 self.failure = StoreUnavailable(str(ours))

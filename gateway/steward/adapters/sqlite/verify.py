@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from steward.adapters.sqlite.connect import connect_file
+from steward.adapters.sqlite.connect import DATABASE_ERRORS, connect_file
 from steward.adapters.sqlite.migrations import read_version
 from steward.errors import StoreUnavailable
 
@@ -80,7 +80,7 @@ def verify_file(path: Path) -> int:
         if version == 0:
             raise StoreUnavailable(f"{path} is an empty database, not a backup")
         problems = find_damage(connection, version)
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise StoreUnavailable(f"{path} cannot be read as a database: {error}") from error
     finally:
         connection.close()
