@@ -212,7 +212,8 @@ def _bind(config: Config) -> socket.socket:
 
 
 async def _start_readers(parts: wiring.Parts) -> None:
-    """Listen on every link reader's port, so that /v1/readers tells them from the first answer on."""
+    """Listen on every link reader's port, so that /v1/readers tells them from the first answer on; call the doors."""
+    await parts.actuator.start()
     for settings, reader in zip(parts.config.readers, parts.readers, strict=True):
         if isinstance(reader, LinkReader):
             try:

@@ -38,6 +38,7 @@ WHO_MAY = {
     ("POST", "/v1/guests"): {DESK},
     ("POST", "/v1/guests/{ref}/bands"): {DESK},
     ("POST", "/v1/guests/{ref}/pin"): {DESK},
+    ("POST", "/v1/guests/{ref}/limits"): {DESK},
     ("POST", "/v1/guests/{ref}/freeze"): {DESK, PURSER},
     ("POST", "/v1/guests/{ref}/deposits"): {PURSER},
     ("GET", "/v1/guests/{ref}/statement"): {PURSER},
@@ -270,6 +271,18 @@ async def test_a_pin_can_be_set_and_is_never_said_again(ship: Aboard) -> None:
     wrong = await ship.call(DESK, "POST", f"/v1/guests/{ref}/pin", {"pin": "99x9999"})
     assert wrong.status_code == 422
     assert "99x9999" not in wrong.text
+
+
+async def test_limits_can_be_raised_at_the_desk(ship: Aboard) -> None:
+    ref = await ship.guest()
+    body = {"stay_minor": 900_000, "day_minor": 90_000, "verify_above_minor": 9_000, "by": "desk-2"}
+    answer = await ship.call(DESK, "POST", f"/v1/guests/{ref}/limits", body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    missing = await ship.call(DESK, "POST", f"/v1/guests/{'f' * 16}/limits", body)
+    assert missing.status_code == 404
+    events = (await ship.call(PURSER, "GET", "/v1/events?after=0&limit=100")).json()["events"]
+    told = [e["payload"] for e in events if e["type"] == 107]
+    assert [(p["guest"], p["by"], p["day_minor"]) for p in told] == [(ref, "desk-2", 90_000)]
 
 
 async def test_readers_tell_their_real_ports(ship: Aboard) -> None:

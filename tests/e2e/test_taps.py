@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from steward.adapters.sqlite.store import SqliteStore
+from steward.domain.access import Place
 from steward.domain.charges import ChargeState
 from steward.domain.events import EventType
-from steward.domain.ids import GuestRef
-from steward.domain.ledger import guest_account
+from steward.domain.ids import GuestRef, TillId
+from steward.domain.ledger import guest_account, revenue_account
+from steward.services.tills import TillService
 from voyage.bandproc import BandOptions, BandProcess
-from voyage.rig import Rig
+from voyage.rig import SITE, SUN_TEMPLATE, Rig
 
 
 @pytest.fixture
@@ -128,3 +130,22 @@ async def test_a_till_serves_only_while_it_asks(rig: Rig, tmp_path: Path) -> Non
         assert (await rig.next_tap("bar-1")).code == "posted"
         charges = await rig.store.read(lambda tx: tx.charges_of(GuestRef(guest.ref)))
         assert [c.request.tap_id for c in charges] == [request.tap_id]
+
+
+async def test_two_readers_at_one_till_charge_one_of_two_bands(rig: Rig, tmp_path: Path) -> None:
+    ring = (rig.store, rig.clock, rig.entropy, rig.keyring, rig.aes, SUN_TEMPLATE)
+    await rig.add_reader("bar-1b", Place("bar-1", SITE), TillService(TillId("bar-1"), rig.payments, *ring))
+    async with (
+        await BandProcess.start(band(tmp_path, "one"), "field") as one,
+        await BandProcess.start(band(tmp_path, "two"), "field") as two,
+    ):
+        for wrist, booking in ((one, "B1"), (two, "B2")):
+            await rig.issue(await rig.check_in(booking), wrist)
+        await one.enter("127.0.0.1", rig.ports["bar-1"])
+        await two.enter("127.0.0.1", rig.ports["bar-1b"])
+        request = rig.ask("bar-1", 700)
+        await rig.payments.request(request)
+        codes = {(await rig.next_tap(reader)).code for reader in ("bar-1", "bar-1b")}
+        assert codes == {"posted", "idle"}
+        sold = await rig.store.read(lambda tx: tx.balance(revenue_account(request.outlet)))
+        assert sold == -700

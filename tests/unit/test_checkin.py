@@ -87,6 +87,7 @@ async def test_what_is_not_there_is_said(rig: Rig) -> None:
         rig.desk.give_back(UID),
         rig.desk.freeze_guest(GuestRef("00" * 8), "lost", "desk"),
         rig.desk.set_pin(GuestRef("00" * 8), "4711"),
+        rig.desk.set_limits(GuestRef("00" * 8), LIMITS, "desk"),
         rig.encoder.request(GuestRef("00" * 8), "desk"),
     ):
         with pytest.raises(NotFound):
@@ -100,3 +101,15 @@ async def test_a_new_pin_unlocks(rig: Rig) -> None:
     assert after is not None
     assert after.pin != guest.pin
     assert after.pin_failures == 0
+    last = (await rig.store.read(lambda tx: tx.events(0, 10)))[-1]
+    assert (last.type, dict(last.payload)) == (EventType.PIN_SET, {"guest": guest.ref, "unlocked": False})
+
+
+async def test_limits_are_changed_with_a_name_to_it(rig: Rig) -> None:
+    guest = await rig.check_in()
+    raised = Limits(900_000, 90_000, 9_000)
+    assert (await rig.desk.set_limits(guest.ref, raised, "desk-2")).limits == raised
+    last = (await rig.store.read(lambda tx: tx.events(0, 10)))[-1]
+    assert (last.type, last.payload["by"], last.payload["day_minor"]) == (EventType.LIMITS_SET, "desk-2", 90_000)
+    with pytest.raises(Refused, match="bad_limits"):
+        await rig.desk.set_limits(guest.ref, Limits(1, -1, 0), "desk-2")

@@ -20,6 +20,8 @@ class EventType(IntEnum):
     BAND_ISSUED = 103
     BAND_RETIRED = 104
     BAND_RETURNED = 105
+    PIN_SET = 106
+    LIMITS_SET = 107
     BAND_FROZEN = 201
     DOOR_OPENED = 202
     DOOR_REFUSED = 203

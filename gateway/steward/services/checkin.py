@@ -128,14 +128,42 @@ class CheckinService:
     async def set_pin(self, ref: GuestRef, pin: str) -> None:
         """Give a guest a new PIN and unlock it."""
         hashed = await self._pins.hash(pin)
+        now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> None:
             guest = tx.guest(ref)
             if guest is None:
                 raise NotFound("guest", ref)
             tx.put_guest(replace(guest, pin=hashed, pin_failures=0))
+            tx.append_event(fact(EventType.PIN_SET, now_s, guest=ref, unlocked=guest.pin_failures > 0))
 
         await self._store.write(work)
+
+    async def set_limits(self, ref: GuestRef, limits: Limits, by: str) -> Guest:
+        """Raise or lower what a guest may spend; a parent does it for a child. Decides from the next tap on."""
+        _check_limits(limits)
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> Guest:
+            guest = tx.guest(ref)
+            if guest is None:
+                raise NotFound("guest", ref)
+            changed = replace(guest, limits=limits)
+            tx.put_guest(changed)
+            tx.append_event(
+                fact(
+                    EventType.LIMITS_SET,
+                    now_s,
+                    guest=ref,
+                    by=by,
+                    stay_minor=limits.stay_minor,
+                    day_minor=limits.day_minor,
+                    verify_above_minor=limits.verify_above_minor,
+                )
+            )
+            return changed
+
+        return await self._store.write(work)
 
     def _check_form(self, form: CheckinForm) -> int:
         """The zone mask, or Refused naming the first field that cannot be."""
@@ -152,10 +180,13 @@ class CheckinService:
             raise Refused("bad_validity", "not_before_s must be before not_after_s")
         if not _CURRENCY.fullmatch(form.currency):
             raise Refused("bad_currency", "three capital letters of ISO 4217")
-        limits = form.limits
-        if min(limits.stay_minor, limits.day_minor, limits.verify_above_minor) < 0:
-            raise Refused("bad_limits", "limits are minor units, 0 or more")
+        _check_limits(form.limits)
         return sum({1 << self._zones[zone] for zone in form.zones})
+
+
+def _check_limits(limits: Limits) -> None:
+    if min(limits.stay_minor, limits.day_minor, limits.verify_above_minor) < 0:
+        raise Refused("bad_limits", "limits are minor units, 0 or more")
 
 
 def _stay_for(tx: Tx, cabin: int, booking: str) -> int:

@@ -100,8 +100,7 @@ class EncodeService:
         await self._store.write(work)
         job = EncodeJob(JobId(self._entropy.token_bytes(8).hex()), ref, encoder, replaces)
         await self._set(job)
-        while len(self._jobs) > _JOBS_KEPT:
-            self._jobs.popitem(last=False)
+        self._forget_ended()
         return job.id
 
     async def cancel(self, job_id: JobId) -> EncodeJob:
@@ -194,6 +193,12 @@ class EncodeService:
             if job.encoder == encoder and job.state not in _ENDED:
                 return job
         return None
+
+    def _forget_ended(self) -> None:
+        """Keep the newest ended jobs. Those still to be done are one an encoder, and are never dropped."""
+        ended = [job.id for job in self._jobs.values() if job.state in _ENDED]
+        for job_id in ended[: max(0, len(ended) - _JOBS_KEPT)]:
+            del self._jobs[job_id]
 
     async def _set(self, job: EncodeJob) -> EncodeJob:
         async with self._changed:

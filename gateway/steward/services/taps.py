@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from steward.domain.access import GRANTED, Decision, Place, Refusal, refuse
 from steward.domain.ids import DoorId
-from steward.errors import Busy, CardRefused, CardRemoved, ReaderFault, StoreUnavailable
+from steward.errors import Busy, CardRefused, CardRemoved, KeyNotHeld, ReaderFault, StoreUnavailable
 from steward.ports import Actuator, Card, CardReader, Clock, DoorSignal, Store, Tx
 from steward.services.board import TapBoard, TapRecord
 
@@ -166,6 +166,9 @@ class TapLoop:
         except ReaderFault as error:
             tap.notes.append(str(error))
             decision = refuse(Refusal.READER_FAULT)
+        except KeyNotHeld as error:  # set up for more than its key file allows: say so, and serve the next
+            tap.notes.append(str(error))
+            decision = refuse(Refusal.FOREIGN_CARD)
         except (StoreUnavailable, Busy) as error:
             _LOG.error("store.unavailable reader=%s detail=%s", tap.reader, error)
             return TapOutcome.of(refuse(Refusal.STORE_UNAVAILABLE, "store_unavailable"))

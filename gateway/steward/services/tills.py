@@ -97,6 +97,8 @@ class TillService:
             return IDLE  # cancelled or replaced while the band was in the field: nothing was charged
         finally:
             tap.commit_ms += self._clock.monotonic_ms() - start
+        if facts.evidence is not None and (charge.evidence is None or charge.evidence.uid != facts.evidence.uid):
+            return IDLE  # another reader of this till was quicker: this band paid nothing
         posted = charge.state is ChargeState.POSTED
         light = "green" if posted else "amber" if charge.state is ChargeState.HELD else "red"
         alerts = (charge.code,) if charge.code in _ALARMING else ()

@@ -22,6 +22,7 @@ from steward.web.schemas import (
     JobPath,
     JobRef,
     JobView,
+    NewLimitsBody,
     PinBody,
     RefPath,
     UidPath,
@@ -51,6 +52,7 @@ class DeskApi:
             ("POST", "/v1/guests", _DESK, self.check_in, "Check a guest in", refused, 201),
             ("POST", one_guest + "/bands", _DESK, self.make_band, "Have a band made", guest | busy, 202),
             ("POST", one_guest + "/pin", _DESK, self.set_pin, "Give a guest a new PIN", guest, 204),
+            ("POST", one_guest + "/limits", _DESK, self.set_limits, "Change what a guest may spend", guest, 204),
             ("POST", one_guest + "/freeze", _FREEZERS, self.freeze_guest, "Freeze all bands of a guest", guest, 200),
             ("GET", one_job, _DESK, self.get_job, "Where a band's making stands", job | waits, 200),
             ("DELETE", one_job, _DESK, self.cancel_job, "Give up making a band", job | busy, 200),
@@ -116,6 +118,11 @@ class DeskApi:
     async def return_band(self, uid: UidPath) -> Band:
         """A band handed in opens nothing until it is issued again."""
         return await self._checkin.give_back(Uid(uid))
+
+    async def set_limits(self, ref: RefPath, body: NewLimitsBody) -> None:
+        """Decides from the next tap on. A parent may ask it for a child."""
+        limits = Limits(body.stay_minor, body.day_minor, body.verify_above_minor)
+        await self._checkin.set_limits(GuestRef(ref), limits, body.by)
 
     async def set_pin(self, ref: RefPath, body: PinBody) -> None:
         """Also unlocks a PIN that was locked by wrong guesses. Only a hash of it is kept."""

@@ -121,6 +121,10 @@ class LimitsBody(Body):
     verify_above_minor: LimitAmount
 
 
+class NewLimitsBody(LimitsBody):
+    by: By
+
+
 class CheckinBody(Body):
     """A guest for one stay. No name: the property system keeps that, under `booking`."""
 
