@@ -47,7 +47,7 @@ def main():
         timed("GetKeyVersion", applet, apdu.native(apdu.INS_GET_KEY_VERSION, b"\x01"))
         channel = authenticate(applet, 3)
         token = timed(
-            "WriteData 128 B Full", applet, channel.command(apdu.INS_WRITE_DATA, whole_token, bytes(128), FULL)
+            "WriteData 128 B Full", applet, channel.command(apdu.INS_WRITE_DATA, whole_token, os.urandom(128), FULL)
         )
         channel.response(token, FULL)
         channel = authenticate(applet, 1)
