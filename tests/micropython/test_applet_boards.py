@@ -14,7 +14,10 @@ from voyage.bandproc import HEAP, BandOptions, BandProcess, BandStopped, find_mi
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICE = ROOT / "firmware" / "device"
-DESKTOP_ONLY = {"boards/desktop.py", "links/__init__.py", "links/field.py", "links/hexline.py", "links/heap.py"}
+DESKTOP_ONLY = {
+    "boards/desktop.py",
+    *(f"links/{name}.py" for name in ("__init__", "field", "heap", "hexline", "lines")),
+}
 
 
 def test_an_image_has_every_file_but_the_desktops() -> None:
@@ -116,6 +119,7 @@ async def test_a_tenth_of_the_heap_is_spare(tmp_path: Path, link: str) -> None:
         (["--cut", "x"], "--cut wants"),
         (["--link", "radio"], "--link is"),
         (["--state", "/dev/null/x"], "cannot use flash folder"),
+        (["--state", ""], "--state DIR is needed"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(tmp_path: Path, extra: list[str], told: str) -> None:

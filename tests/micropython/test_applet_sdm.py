@@ -229,6 +229,22 @@ async def test_plain_mirrors_and_encrypted_file_data(tmp_path: Path) -> None:
         assert shown[0x60:0x70] == sdm.sdm_mac(AES, kmac, shown[0x40:0x60]).hex().upper().encode()
 
 
+async def test_file_data_is_encrypted_also_where_the_counter_is_not_shown(tmp_path: Path) -> None:
+    """Its key is bound to UID and counter all the same; only the MAC's key leaves out what is not shown."""
+    lab = await open_lab(tmp_path / "flash", keys=WORKED_KEYS)
+    async with lab.band:
+        await _set_up(lab, "40 00E0 D1 F1E1 000000 FFFFFF 200000 200000 200000 400000")
+        for ctr in (1, 2):
+            await lab.select()
+            shown = bytes.fromhex((await lab.raw(READ_NATIVE))[:-4])
+            kenc, _ = sdm.sdm_keys(AES, K_FILE, UID, ctr.to_bytes(3, "little"))
+            _, kmac = sdm.sdm_keys(AES, K_FILE, UID, b"")
+            assert shown[:14] == UID.hex().upper().encode()
+            stored = (CONTENT + bytes(256))[:256]
+            assert sdm.decrypt_file(AES, kenc, ctr, bytes.fromhex(shown[0x20:0x40].decode())) == stored[0x20:0x30]
+            assert shown[0x40:0x50] == sdm.sdm_mac(AES, kmac, shown[0x20:0x40]).hex().upper().encode()
+
+
 async def test_a_file_read_key_opens_a_file_that_is_otherwise_closed(tmp_path: Path) -> None:
     lab = await open_lab(tmp_path / "flash", keys=WORKED_KEYS)
     async with lab.band:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .board import Board
 
 _ERROR_EXIT = 2
+_INTERRUPTED_EXIT = 130
 
 
 def main() -> None:
@@ -23,6 +24,10 @@ def main() -> None:
         sys.stderr.write("error %s\n" % err)
         if sys.platform != "esp32":  # there, leaving would reboot and fail again, hiding the fault light
             sys.exit(_ERROR_EXIT)
+    except KeyboardInterrupt:
+        if sys.platform == "esp32":  # there, it is how a developer gets to the prompt
+            raise
+        sys.exit(_INTERRUPTED_EXIT)
 
 
 def _board() -> "Board":

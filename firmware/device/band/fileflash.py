@@ -3,6 +3,7 @@
 import os
 
 _ENOENT = 2
+_EEXIST = 17
 _ENOSPC = 28
 
 
@@ -13,7 +14,9 @@ class FileFlash:
         self._folder = folder
         try:
             os.mkdir(folder)
-        except OSError:
+        except OSError as err:
+            if err.errno != _EEXIST:
+                raise
             os.listdir(folder)  # raises unless it is a folder that was there before
 
     def read(self, name: str, slot: int) -> bytes | None:

@@ -59,10 +59,8 @@ def open_picc(aes: Aes, k_meta: bytes, enc: bytes) -> tuple[bytes, int]:
 
 def sdm_keys(aes: Aes, k_file: bytes, uid: bytes, ctr_lsb: bytes) -> tuple[bytes, bytes]:
     """(Kenc, Kmac) of one read. A UID or counter (3 bytes) not shown is b""; Kenc is b"" unless both are."""
-    tail = b"\x00\x01\x00\x80" + uid + ctr_lsb
-    tail += bytes(-(len(tail) + 2) % 16)
-    kenc = cmac(aes, k_file, b"\xc3\x3c" + tail) if uid and ctr_lsb else b""
-    return kenc, cmac(aes, k_file, b"\x3c\xc3" + tail)
+    kenc = _vector_key(aes, k_file, b"\xc3\x3c", uid, ctr_lsb) if uid and ctr_lsb else b""
+    return kenc, _vector_key(aes, k_file, b"\x3c\xc3", uid, ctr_lsb)
 
 
 def sdm_mac(aes: Aes, kmac: bytes, data: bytes) -> bytes:
@@ -102,12 +100,14 @@ def render(
         if shows_ctr:
             _put(out, settings.ctr_offset, _hex(ctr.to_bytes(3, "big")))
     if is_key(settings.sdm_read):
-        ctr_lsb = le(ctr, 3, "SDM counter") if shows_ctr else b""
-        kenc, kmac = sdm_keys(aes, k_file, uid if shows_uid else b"", ctr_lsb)
+        ctr_lsb = le(ctr, 3, "SDM counter")
         if settings.sdm_options & SDM_ENCRYPT:
+            # This key is bound to both, even where the counter is counted and not shown.
+            kenc = _vector_key(aes, k_file, b"\xc3\x3c", uid, ctr_lsb)
             at = settings.enc_offset
             plain = bytes(file_bytes[at : at + settings.enc_length // 2])
             _put(out, at, _hex(encrypt_file(aes, kenc, ctr, plain)))
+        kmac = _vector_key(aes, k_file, b"\x3c\xc3", uid if shows_uid else b"", ctr_lsb if shows_ctr else b"")
         covered = bytes(out[settings.mac_input_offset : settings.mac_offset])
         _put(out, settings.mac_offset, _hex(sdm_mac(aes, kmac, covered)))
     return bytes(out)
@@ -125,6 +125,11 @@ def verify_sun(aes: Aes, k_file: bytes, uid: bytes, ctr: int, mac: bytes, mac_in
     """Reader: whether `mac` came from that band's file key. The caller checks that the counter rose."""
     _, kmac = sdm_keys(aes, k_file, uid, le(ctr, 3, "SDM counter"))
     return equal(sdm_mac(aes, kmac, mac_input), mac)
+
+
+def _vector_key(aes: Aes, k_file: bytes, label: bytes, uid: bytes, ctr_lsb: bytes) -> bytes:
+    vector = label + b"\x00\x01\x00\x80" + uid + ctr_lsb
+    return cmac(aes, k_file, vector + bytes(-len(vector) % 16))
 
 
 def _file_iv(aes: Aes, kenc: bytes, ctr: int) -> bytes:

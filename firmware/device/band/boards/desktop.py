@@ -2,11 +2,12 @@
 
 The only place where keys, UID and random numbers can be preset, and where flash can be made to fail.
 
-  --state DIR          flash folder (needed); made and formatted if it is new
+  --state DIR          flash folder (needed); made and formatted if it is new; for one band at a time
   --link hex|field     hex: one C-APDU a line on stdin, one R-APDU a line on stdout. field: see links/field.py
   --uid HEX            UID of a new band; an old one must have it. Without it a new band draws one.
   --keys HEX,..x5      keys 0 to 4 of a new band, factory zero without; an old one must have them
-  --random HEX         the applet draws these bytes and stops when they are used up
+  --random HEX         the applet draws these bytes and stops when they are used up. May be repeated to add more:
+                       the interpreter takes no argument of more than 255 characters
   --passive            behave as the plain chip: permanent lock, no charge signing
   --cut N[:BYTES]      the N-th flash write from now stores only its first BYTES bytes (default half; `all`;
                        negative counts from the end), prints `cut` on stderr and stands still until killed
@@ -14,6 +15,7 @@ The only place where keys, UID and random numbers can be preset, and where flash
 """
 
 import os
+import socket
 import sys
 import time
 from binascii import unhexlify
@@ -29,6 +31,9 @@ _FLAGS = ("--passive",)
 _OPTIONS = ("--board", "--state", "--link", "--uid", "--keys", "--random", "--cut", "--flash-fail")
 _HEAP_SLICE = 24576  # collect after this much was allocated, so that the peak shows use and not laziness
 _ENOSPC = 28
+_AF_UNIX, _EADDRINUSE = 1, 98  # of Linux
+_STDERR = 2
+_CLAIM_TRIES, _CLAIM_PAUSE_MS = 20, 50  # a band just killed may take a moment to go
 
 
 class DesktopBoard:
@@ -40,7 +45,7 @@ class DesktopBoard:
         if options.get("--board", "desktop") != "desktop":
             raise BoardError("this interpreter can only be board desktop")
         folder = options.get("--state")
-        if folder is None:
+        if not folder:
             raise BoardError("--state DIR is needed: the folder that stands for flash")
         self.active = "--passive" not in options
         self._uid = _hex(options, "--uid", 7) if "--uid" in options else None
@@ -77,6 +82,10 @@ class DesktopBoard:
 class FolderFlash(FileFlash):
     """A folder of an ordinary file system, where a new name has to be synced by itself."""
 
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._claim = _claim(folder)
+
     def sync_folder(self) -> None:
         with open(self._folder, "rb") as folder:
             folder.flush()
@@ -108,6 +117,41 @@ class FaultyFlash(FolderFlash):
         while sys.stdin.read(1):  # nothing more is done; if whoever should kill us has gone, so do we
             pass
         sys.exit()
+
+
+def _claim(folder: str) -> socket.socket | None:
+    """Keep other processes off this folder until ours ends, in whatever way. BoardError if one is there.
+
+    Two bands on one flash would each undo what the other wrote, and so repeat counters. MicroPython has no file
+    locks; an address in Linux's abstract space is gone with its process. None where there is no such space.
+    """
+    if sys.platform != "linux":
+        return None
+    _, inode, device = os.stat(folder)[:3]
+    holder = _socket_beside_the_streams()
+    address = _AF_UNIX.to_bytes(2, sys.byteorder) + b"\0band-flash-%d-%d" % (device, inode)
+    for _ in range(_CLAIM_TRIES):
+        try:
+            holder.bind(address)
+            return holder
+        except OSError as err:
+            if err.errno != _EADDRINUSE:
+                return None
+        time.sleep_ms(_CLAIM_PAUSE_MS)
+    raise BoardError("another band uses flash folder %s: end it first, or use another folder" % folder)
+
+
+def _socket_beside_the_streams() -> socket.socket:
+    """A new socket that did not take the number of a closed stdin, stdout or stderr, and so its place."""
+    low = []
+    while True:
+        sock = socket.socket(_AF_UNIX, socket.SOCK_DGRAM)
+        if sock.fileno() > _STDERR:
+            break
+        low.append(sock)
+    for other in low:
+        other.close()
+    return sock
 
 
 def _open_link(name: str) -> NfcPort:
@@ -183,7 +227,7 @@ def _parse(args: list[str]) -> dict[str, str]:
             options[name] = ""
         elif name in _OPTIONS and at + 1 < len(args):
             at += 1
-            options[name] = args[at]
+            options[name] = options.get(name, "") + args[at] if name == "--random" else args[at]
         else:
             raise BoardError("option %s is unknown or lacks its value" % name)
         at += 1

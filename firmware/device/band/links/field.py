@@ -14,6 +14,7 @@ import socket
 import sys
 
 from band.links.heap import HeapMeter
+from band.links.lines import read_byte, say
 from band.nfc import ACTIVATED, COMMAND, DEACTIVATED, STOP
 
 _LINE_MAX = 200
@@ -37,7 +38,7 @@ class FieldLink:
         self._poll = select.poll()
         self._socket: socket.socket | None = None
         self._started = False
-        self._line = ""
+        self._line = b""
         self._buffer = b""
         self._events: list[int] = []  # at most a few: filled only when empty
         self._powered = False
@@ -62,7 +63,7 @@ class FieldLink:
         if not self._started:
             self._started = True
             self._poll.register(sys.stdin, select.POLLIN)
-            _say("ready")
+            say("ready")
         while True:
             if self._events:
                 event = self._events.pop(0)
@@ -153,51 +154,55 @@ class FieldLink:
         self._events = [DEACTIVATED] if self._powered else []
         self._powered = False
         if reason:
-            _say("left " + reason)
+            say("left " + reason)
 
     # The control lines.
 
     def _read_control(self) -> bool:
-        """Take one character of stdin, so that half a line never holds up the reader. False: stdin has ended."""
-        char = sys.stdin.read(1)
+        """Take one byte of stdin, so that half a line never holds up the reader. False: stdin has ended."""
+        char = read_byte()
         if not char:
             return False
-        if char != "\n":
+        if char != b"\n":
             if len(self._line) <= _LINE_MAX:
                 self._line += char
             return True
-        words, self._line = self._line.split(), ""
+        line, self._line = self._line, b""
+        try:
+            words = line.decode().split()
+        except ValueError:
+            words = []
         return self._obey(words)
 
     def _obey(self, words: list[str]) -> bool:
         if words == ["quit"]:
             return False
         if words == ["mem"]:
-            _say(self._meter.line())
+            say(self._meter.line())
         elif words == ["leave"]:
             if self._socket is None:
-                _say("left already")
+                say("left already")
             self._leave("asked")
         elif len(words) == 3 and words[0] == "enter":
             self._enter(words[1], words[2])
         else:
-            _say("error expected: enter HOST PORT, leave, mem or quit")
+            say("error expected: enter HOST PORT, leave, mem or quit")
         return True
 
     def _enter(self, host: str, port: str) -> None:
         if self._socket is not None:
-            _say("error already in a field: leave it first")
+            say("error already in a field: leave it first")
             return
         try:
             self._socket = _connect(host, int(port))
         except (ValueError, OverflowError):
-            _say("error port is not a number from 1 to 65535")
+            say("error port is not a number from 1 to 65535")
             return
         except OSError as err:
-            _say("error cannot reach a reader at %s:%s: %s" % (host, port, err))
+            say("error cannot reach a reader at %s:%s: %s" % (host, port, err))
             return
         self._poll.register(self._socket, select.POLLIN)
-        _say("entered")
+        say("entered")
 
 
 def _connect(host: str, port: int) -> socket.socket:
@@ -238,7 +243,3 @@ def _identifier(shown: bytes, expected: int) -> bytes:
     if expected not in (0, len(shown)):
         return b"\x6c" + bytes((len(shown),))
     return shown + b"\x90\x00"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")

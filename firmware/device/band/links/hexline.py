@@ -4,10 +4,10 @@
 reset (a new activation; answered `reset`), mem (see heap.py), quit (not answered). A bad line gets `error ...`.
 """
 
-import sys
 from binascii import unhexlify
 
 from band.links.heap import HeapMeter
+from band.links.lines import read_line, say
 from band.nfc import ACTIVATED, COMMAND, DEACTIVATED, STOP
 
 _LINE_MAX = 2048
@@ -28,32 +28,32 @@ class HexLink:
     def wait(self) -> int:
         if not self._started:
             self._started = self._activate = True
-            _say("ready")
+            say("ready")
         if self._activate:
             self._activate = False
             return ACTIVATED
         while True:
-            line = sys.stdin.readline(_LINE_MAX)
+            line = read_line(_LINE_MAX)
             if not line:
                 return STOP
-            if not line.endswith("\n") and len(line) >= _LINE_MAX:
+            if not line.endswith(b"\n") and len(line) >= _LINE_MAX:
                 self._skip()
-                _say("error line longer than %d characters" % _LINE_MAX)
+                say("error line longer than %d characters" % _LINE_MAX)
                 continue
             word = line.strip()
-            if word == "quit":
+            if word == b"quit":
                 return STOP
-            if word == "reset":
-                _say(word)
+            if word == b"reset":
+                say("reset")
                 self._activate = True
                 return DEACTIVATED
-            if word == "mem":
-                _say(self._meter.line())
+            if word == b"mem":
+                say(self._meter.line())
                 continue
             try:
                 self._command = unhexlify(word)
             except ValueError:
-                _say("error neither hex nor a control word")
+                say("error neither hex nor a control word")
                 continue
             return COMMAND
 
@@ -62,14 +62,10 @@ class HexLink:
 
     def respond(self, rapdu: bytes) -> None:
         self._meter.sample()
-        _say(rapdu.hex().upper())
+        say(rapdu.hex().upper())
 
     def _skip(self) -> None:
         while True:
-            rest = sys.stdin.readline(_LINE_MAX)
-            if not rest or rest.endswith("\n"):
+            rest = read_line(_LINE_MAX)
+            if not rest or rest.endswith(b"\n"):
                 return
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
