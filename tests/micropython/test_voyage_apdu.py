@@ -154,3 +154,22 @@ def test_ctrl_c_is_quiet() -> None:
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr == ""
+
+
+def test_a_full_disk_behind_stdout_ends_in_one_line() -> None:
+    line = [sys.executable, "-m", "voyage", "apdu"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            line, input=b"00A4040007D276000085010100\n", stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.decode().splitlines() == ["voyage apdu: answers cannot be written: No space left on device"]
+
+
+def test_random_bytes_of_any_length_are_taken() -> None:
+    long = "B9E2FC789B64BF237CCCAA20EC7E6E48" + "9D00C4DF" + "00" * 400
+    line = [sys.executable, "-m", "voyage", "apdu", "--random", long]
+    given = b"00A4040007D276000085010100\n9071000002000000\n"
+    ended = subprocess.run(line, input=given, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.split() == [b"9000", b"A04C124213C186F22399D33AC2A3021591AF"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -96,10 +97,12 @@ def apdu(
 
     Example, the application is selected and its key 1 has version 00:
 
+    \b
         printf '00A4040007D276000085010100\\n9064000001 01 00\\n' | voyage apdu
 
     prints 9000 and 009100. The published authentication with key 0 replays bit for bit with
 
+    \b
         voyage apdu --random B9E2FC789B64BF237CCCAA20EC7E6E489D00C4DF
     """
     with tempfile.TemporaryDirectory(prefix="voyage-band-") as scratch:
@@ -110,6 +113,9 @@ def apdu(
             random=_hex_option(random, None, "--random"),
             passive=passive,
         )
+        if sys.stdin is None or sys.stdout is None:  # closed by whoever started us
+            print("voyage apdu: needs an open stdin and stdout", file=sys.stderr)
+            raise typer.Exit(FAILED_EXIT)
         try:
             converse(options, sys.stdin, sys.stdout)
         except BadLine as error:
@@ -117,6 +123,11 @@ def apdu(
             raise typer.Exit(BAD_LINE_EXIT) from None
         except BandProcessError as error:
             print(f"voyage apdu: {error}", file=sys.stderr)
+            raise typer.Exit(FAILED_EXIT) from None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                sys.stdout.close()  # or the interpreter tries once more at its end, and complains
+            print(f"voyage apdu: answers cannot be written: {error.strerror}", file=sys.stderr)
             raise typer.Exit(FAILED_EXIT) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED_EXIT) from None

@@ -27,6 +27,8 @@ _STDERR_LINES = 20
 _PIPELINE = 64  # APDUs sent ahead of their answers
 _ANSWERS_TO_LEAVE = ("asked", "already")
 _CUT = "cut"
+_ARGUMENT_MAX = 200
+_PATH_MAX = 255  # bytes
 
 
 class BandProcessError(Exception):
@@ -64,7 +66,9 @@ class BandOptions:
         if self.keys is not None:
             out += ["--keys", ",".join(key.hex() for key in self.keys)]
         if self.random is not None:
-            out += ["--random", self.random.hex()]
+            text = self.random.hex()  # in pieces: MicroPython dies of an argument over 255 characters
+            for at in range(0, max(len(text), 1), _ARGUMENT_MAX):
+                out += ["--random", text[at : at + _ARGUMENT_MAX]]
         if self.passive:
             out.append("--passive")
         if self.cut is not None:
@@ -133,6 +137,8 @@ class BandProcess:
     @classmethod
     async def start(cls, options: BandOptions, link: str = "hex", *, wait_ready: bool = True) -> BandProcess:
         """A running band, ready for its first command. `wait_ready` False: for one that will not get that far."""
+        if len(os.fsencode(options.state)) > _PATH_MAX:
+            raise BandProcessError(f"the path of the flash folder is over {_PATH_MAX} bytes: choose a shorter one")
         line, environment = command_line(options, link)
         pipe = asyncio.subprocess.PIPE
         try:
