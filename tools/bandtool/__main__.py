@@ -11,6 +11,7 @@ from rich.table import Table
 app = typer.Typer(
     help="Boards and bands at the bench. Needs the extra `tools`: pip install 'steward-edge[tools]'.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )

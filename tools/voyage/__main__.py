@@ -10,6 +10,7 @@ from voyage.demo import demo
 app = typer.Typer(
     help="Virtual bands and readers: the band's real firmware, each on a MicroPython of its own.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )

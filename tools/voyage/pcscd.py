@@ -33,6 +33,10 @@ _DRIVER_PLACES = tuple(f"/usr/{lib}/pcsc/drivers/serial" for lib in ("lib", "lib
 _PUBLIC_SOCKET = Path("/run/pcscd/pcscd.comm")
 _DEFAULT_READERS = (("Virtual PCD 00 00", 35963), ("Virtual PCD 00 01", 35964))
 _INSTALL = "on Debian: apt install pcscd vsmartcard-vpcd"
+_NOT_ALLOWED = (
+    "virtual PC/SC readers need root, or user namespaces for everybody (sysctl kernel.unprivileged_userns_clone=1; "
+    "on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)"
+)
 _ISOLATE = 'mount --bind "$1" /run && shift && exec "$@"'
 
 
@@ -59,7 +63,7 @@ class Pcscd:
         if not 1 <= readers <= READERS_MAX:
             raise ValueError(f"one pcscd serves 1 to {READERS_MAX} readers")
         self._count = readers
-        self._isolated = _can_isolate() if isolated is None else isolated
+        self._isolated = can_isolate() if isolated is None else isolated
         self._process: subprocess.Popen[bytes] | None = None
         self._home: Path | None = None
         self._ports: list[int] = []
@@ -84,6 +88,8 @@ class Pcscd:
         if not self._isolated and _listening(_PUBLIC_SOCKET):
             self._reuse()
             return
+        if not self._isolated and os.geteuid() != 0:
+            raise PcscdError(_NOT_ALLOWED)
         for attempt in range(1, START_TRIES + 1):
             try:
                 self._configure()
@@ -168,7 +174,7 @@ class Pcscd:
 
         The driver keeps its slots in global variables, so loading one file twice would mix the readers up.
         """
-        driver = _driver()
+        driver = find_driver()
         self._home = Path(tempfile.mkdtemp(prefix="voyage-pcscd-"))
         (self._home / "conf").mkdir()
         entries, found = [], []
@@ -237,10 +243,13 @@ def _unshare() -> list[str]:
     return [_tool("unshare"), "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
 
-def _can_isolate() -> bool:
+def can_isolate() -> bool:
+    """Whether this user may give a process a /run of its own."""
     try:
-        command = [*_unshare(), "sh", "-c", _ISOLATE, "sh", tempfile.gettempdir(), "true"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        # An empty folder of our own: one with mounts below it, as /tmp may have, cannot be bound by an ordinary user.
+        with tempfile.TemporaryDirectory(prefix="voyage-run-") as run:
+            command = [*_unshare(), "sh", "-c", _ISOLATE, "sh", run, "true"]
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except PcscdError:
         return False
 
@@ -252,7 +261,8 @@ def _tool(name: str) -> str:
     return found
 
 
-def _driver() -> Path:
+def find_driver() -> Path:
+    """The virtual reader's driver file. Raises PcscdError."""
     for place in _DRIVER_PLACES:
         candidate = Path(place) / "libifdvpcd.so"
         if candidate.exists():

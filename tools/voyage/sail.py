@@ -174,6 +174,7 @@ class Sailing:
         self._gateway = gateway
         guard.add(gateway.pid)
         self._screen.plain(f"gateway process {gateway.pid}, log {gateway.log}")
+        self._screen.plain(f"status page {self._scene.address}")
         http = Gateway(f"http://{HOST}:{port}")
         stack.push_async_callback(http.close)
         bands = [VirtualBand(band, folder / "bands") for band in self._cast.bands]

@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 8.0
 LOG_LINES_SHOWN = 12
+LOG_LINE_SHOWN = 400
 _LOG_TAIL_BYTES = 16_384
 _POLL_S = 0.05
 SITE = 1
@@ -46,7 +47,7 @@ def free_port(port: int) -> int:
         except OSError as error:
             raise ShipError(
                 f"port {port} on {HOST} cannot be used ({error.strerror}): end the program that has it, or choose "
-                f"another with --port N (0: any free one)"
+                f'another with --port N, 0 for any free one (make demo ARGS="--port 0")'
             ) from None
         return int(probe.getsockname()[1])
 
@@ -197,7 +198,7 @@ def _tail(path: Path) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError as error:
         return f"  (the log cannot be read: {error.strerror})"
-    return "\n".join(f"  {line[:200]}" for line in lines[-LOG_LINES_SHOWN:]) or "  (the log is empty)"
+    return "\n".join(f"  {line[:LOG_LINE_SHOWN]}" for line in lines[-LOG_LINES_SHOWN:]) or "  (the log is empty)"
 
 
 def check_writable(path: Path) -> None:

@@ -45,7 +45,8 @@ class VirtualBand:
         os.kill(self.process.pid, signal.SIGKILL)
 
     async def restart(self) -> None:
-        await self.process.kill()
+        # Not kill() again: Popen would reap the dead process itself, and asyncio would warn that it is gone.
+        await self.process.close()
         await self.start()
 
     async def close(self) -> None:
