@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -123,7 +124,7 @@ def init(
         _first_tokens(settings.gateway.api_tokens_file, folder / FIRST_TOKENS, now_s)
         typer.echo(
             f"{folder}: settings, keys for site {site} and a token of each role are made.\n"
-            f"Start:   steward run --config {path}\n"
+            f"Start:   steward run --config {shlex.quote(str(path))}\n"
             f"Tokens:  {folder / FIRST_TOKENS} (delete it once they are where they belong)\n"
             f"Keep:    keys.sealed and passphrase, in two different safes"
         )

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -231,8 +232,9 @@ class BandProcess:
 
     async def kill(self) -> None:
         """kill -9: the power cut. Harmless if the band has ended."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # not by way of Popen, which would reap it behind asyncio
         await self._end()
 
     async def close(self) -> None:

@@ -24,12 +24,18 @@ _NO_PYSCARD = (
 )
 _NO_SERVICE = (
     "the PC/SC service does not answer: install it (Debian: apt install pcscd) and start it (systemctl start "
-    "pcscd.socket)"
+    "pcscd.socket). If it runs, this user may not use it: allow it in polkit, action org.debian.pcsc-lite.access_pcsc"
 )
 
 _GONE = ("SCARD_W_REMOVED_CARD", "SCARD_W_RESET_CARD", "SCARD_E_NO_SMARTCARD", "SCARD_E_NOT_TRANSACTED")
 _UNREADY = ("SCARD_W_UNPOWERED_CARD", "SCARD_W_UNRESPONSIVE_CARD", "SCARD_W_UNSUPPORTED_CARD", "SCARD_E_PROTO_MISMATCH")
-_SERVICE_GONE = ("SCARD_E_NO_SERVICE", "SCARD_E_SERVICE_STOPPED", "SCARD_F_COMM_ERROR", "SCARD_E_INVALID_HANDLE")
+_SERVICE_GONE = (
+    "SCARD_E_NO_SERVICE",
+    "SCARD_E_SERVICE_STOPPED",
+    "SCARD_F_COMM_ERROR",
+    "SCARD_E_INVALID_HANDLE",
+    "SCARD_W_SECURITY_VIOLATION",  # refused by polkit; also what is left of a service that was killed meanwhile
+)
 _READER_GONE = ("SCARD_E_UNKNOWN_READER", "SCARD_E_READER_UNAVAILABLE", "SCARD_E_NO_READERS_AVAILABLE")
 
 
@@ -181,7 +187,7 @@ class PcscLink:
             raise ReaderFault(_NO_SERVICE)
         if code in _codes(_READER_GONE):
             raise self._missing()
-        text = _scard().SCardGetErrorMessage(_signed(code))
+        text = _scard().SCardGetErrorMessage(code)
         raise ReaderFault(f"reader {self._name} could not {what}: {text} (PC/SC {code:08X})")
 
     def _missing(self) -> ReaderFault:
@@ -229,7 +235,3 @@ def _codes(names: Sequence[str]) -> frozenset[int]:
 
 def _unsigned(code: int) -> int:
     return code & 0xFFFFFFFF
-
-
-def _signed(code: int) -> int:
-    return code - 2**32 if code >= 2**31 else code
