@@ -158,14 +158,22 @@ class CardTalk:
         if not with_mac:
             data += b"0" * (self._mac_offset + MAC_CHARS - end)
         picc, mac = _remote(Refusal.NOT_OUR_CARD, lambda: sdm.read_sun(data, 0, self._mac_offset - start))
+        fits: dict[int, Sun] = {}
         for version in versions:
             try:
                 uid, counter = sdm.open_picc(self._aes, self._keys.card_key(b"", K_META, version), picc)
             except RemoteError:
                 continue  # another voyage's K2: the tag byte does not fit
             if uid[0] == _NXP_MANUFACTURER:
-                return Sun(uid, counter, picc, mac if with_mac else b"", version)
-        raise CardRefused(Refusal.NOT_OUR_CARD.value, "no K2 held here opens its SUN message")
+                fits[version] = Sun(uid, counter, picc, mac if with_mac else b"", version)
+        if not fits:
+            raise CardRefused(Refusal.NOT_OUR_CARD.value, "no K2 held here opens its SUN message")
+        if len(fits) > 1:
+            # One read in 65,536 also makes sense under another voyage's K2. Only then is it worth an APDU to ask.
+            labelled = await self.version_of(K_META)
+            if labelled in fits:
+                return fits[labelled]
+        return next(iter(fits.values()))
 
 
 _NXP_MANUFACTURER = 0x04
