@@ -3,7 +3,7 @@
 # make lint    ruff, mypy strict on both sides, import rules
 # make bench   the README's figures, measured here
 # Each sets up .venv first: see tools/setup.sh for what it installs.
-.PHONY: help demo test lint bench setup clean
+.PHONY: help demo test lint bench setup setup-tests clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -13,11 +13,14 @@ help:
 setup:
 	@sh tools/setup.sh
 
+setup-tests:
+	@sh tools/setup.sh --tests
+
 demo: setup
 	@$(PY) -m voyage demo $(ARGS)
 
-test: setup
-	@$(PY) tools/pcsc_ready.py $(if $(CI),--required) > .venv/.markers
+test: setup-tests
+	@$(PY) tools/test_markers.py $(if $(CI),--required) > .venv/.markers
 	$(PY) -m pytest -n 2 --dist loadgroup -m "$$(cat .venv/.markers)" $(ARGS)
 
 lint: setup .venv/mpy-stubs

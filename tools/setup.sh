@@ -1,11 +1,17 @@
 #!/bin/sh
 # Everything `make demo`, `make test` and `make lint` need, on a fresh Debian-like machine. Safe to run again:
-# when nothing changed it ends at once. Usage: tools/setup.sh [--system-only]
+# when nothing changed it ends at once. Usage: tools/setup.sh [--system-only | --tests]
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
 PACKAGES="pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev pkg-config opensc pcsc-tools python3-venv"
 SYSTEM_STAMP=$VENV/.system-packages
+FEATURES="PC/SC readers"
+if [ "${1:-}" = --tests ]; then  # what only tests need: a browser, a second broker, a second database
+    PACKAGES="$PACKAGES chromium fonts-dejavu-core mosquitto postgresql"
+    SYSTEM_STAMP=$VENV/.test-packages
+    FEATURES="PC/SC readers, or the tests in a browser, with mosquitto or with PostgreSQL,"
+fi
 tried_all=yes  # no: try the system packages again next time
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -27,14 +33,14 @@ system_packages() {
     missing=$(missing_packages)
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" = 0 ]; then run=""; elif sudo -n true 2>/dev/null; then run="sudo -n"; else
-        say "not root and no sudo: PC/SC readers are off. To turn them on: sudo apt-get install $missing"
+        say "not root and no sudo: $FEATURES are off. To turn them on: sudo apt-get install $missing"
         return 0
     fi
-    say "installing system packages (PC/SC readers and their tools): $missing"
+    say "installing system packages: $missing"
     $run env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || say "apt-get update failed; trying with the old lists"
-    # pcscd is only wanted for tests and the demo, which start their own: keep the service from starting by itself.
+    # Tests and the demo start servers of their own: those of the packages are left as the system has them.
     $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
-        { say "could not install: $missing. PC/SC readers are off; everything else runs."; tried_all=no; }
+        { say "could not install: $missing. $FEATURES are off; everything else runs."; tried_all=no; }
 }
 
 find_python() {
@@ -49,7 +55,7 @@ find_python() {
 }
 
 install_python() {
-    extras=dev
+    extras=dev,fleet
     ! has_pcsc_build || extras=$extras,pcsc
     wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum) $extras"
     [ "$(cat $VENV/.steward 2>/dev/null)" = "$wanted" ] && return 0
@@ -59,8 +65,8 @@ install_python() {
         exit 1
     }
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q --retries 2"
-    [ "$extras" != dev ] || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
-    say "downloading about 40 Python packages, 60 MB, pinned in constraints.txt, into $VENV ($extras)"
+    [ "$extras" != dev,fleet ] || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
+    say "downloading about 60 Python packages, 130 MB, pinned in constraints.txt, into $VENV ($extras)"
     $pip install -c constraints.txt -e ".[$extras]" || {
         say "could not install the Python packages; what pip said is above. Without a network, point pip at a mirror or a" \
             "folder of wheels (PIP_INDEX_URL or PIP_FIND_LINKS) and run make again."

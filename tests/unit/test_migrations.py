@@ -1,7 +1,7 @@
 """Schema versions: a database of each old version is migrated with its data, and nothing is ever half done.
 
 tests/data/store_v1.db was filled under schema version 1: two guests with a band each, a lost band, a deposit, and a
-charge in every state. It is never made anew.
+charge in every state; store_v2.db is the same one version on. They are never made anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from steward.errors import StoreUnavailable
 from steward.ports import Tx
 
 T = TypeVar("T")
-OLD = Path(__file__).parents[1] / "data" / "store_v1.db"
+DATA = Path(__file__).parents[1] / "data"
+OLD = DATA / "store_v1.db"
+SHIPPED = [OLD, DATA / "store_v2.db"]
 AT_S = 1_790_000_000
 ADULT, CHILD = GuestRef("5f1c9a02b7d34e80"), GuestRef("0a77c1d2e3f40516")
 
@@ -116,7 +118,7 @@ def test_an_old_database_goes_on_being_used(path: Path) -> None:
 def test_a_copy_of_the_old_database_is_kept_beside_it(path: Path) -> None:
     done = migrate_file(path)
     assert (done.before, done.after) == (1, SCHEMA_VERSION)
-    assert done.kept == path.with_name("steward.db.before-v2")
+    assert done.kept == path.with_name(f"steward.db.before-v{SCHEMA_VERSION}")
     assert stat.S_IMODE(done.kept.stat().st_mode) == 0o600
     assert verify_file(done.kept) == 1
     old, kept = sqlite3.connect(OLD), sqlite3.connect(done.kept)
@@ -142,13 +144,24 @@ def test_a_migrated_database_and_a_new_one_are_made_alike(path: Path) -> None:
     assert schema_of(path) == schema_of(new)
 
 
-def test_a_shipped_script_is_never_edited(tmp_path: Path) -> None:
-    first = tmp_path / "first.db"
-    create_file(first)
-    connection = connect(first)
-    migrate(connection, first, steps=scripts()[:1])
+@pytest.mark.parametrize("old", SHIPPED, ids=lambda old: old.stem)
+def test_a_shipped_script_is_never_edited(old: Path, tmp_path: Path) -> None:
+    copy, made = tmp_path / "copy.db", tmp_path / "made.db"
+    shutil.copy(old, copy)
+    create_file(made)
+    connection = connect(made)
+    migrate(connection, made, steps=scripts()[: version_of(copy)])
     connection.close()
-    assert schema_of(first) == schema_of(OLD)
+    assert schema_of(made) == schema_of(copy)
+
+
+@pytest.mark.parametrize("old", SHIPPED, ids=lambda old: old.stem)
+def test_every_shipped_version_comes_to_the_last_with_its_books(old: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "steward.db"
+    shutil.copy(old, copy)
+    before = version_of(copy)
+    assert visit(copy, lambda tx: (tx.balance(AccountId("clearing:deposit")), tx.ledger_sum())) == (100_000, 0)
+    assert (before, version_of(copy)) == (SHIPPED.index(old) + 1, SCHEMA_VERSION)
 
 
 def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
@@ -175,10 +188,10 @@ def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_version_before_it_whole(path: Path, bad_step: str) -> None:
     connection = connect(path)
     try:
-        with pytest.raises(StoreUnavailable, match=r"schema version 3: .* Nothing was changed"):
+        with pytest.raises(StoreUnavailable, match=rf"schema version {SCHEMA_VERSION + 1}: .* Nothing was changed"):
             migrate(connection, path, steps=[*scripts(), bad_step])
         assert not connection.in_transaction
-        assert read_version(connection, path) == 2
+        assert read_version(connection, path) == SCHEMA_VERSION
         assert connection.execute("SELECT count(*) FROM charge").fetchone() == (7,)
         assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
     finally:
@@ -187,8 +200,8 @@ def test_a_migration_that_fails_leaves_the_version_before_it_whole(path: Path, b
 
 
 def test_a_failed_copy_stops_the_migration(path: Path) -> None:
-    path.with_name("steward.db.before-v2").mkdir()
-    with pytest.raises(StoreUnavailable, match="before-v2"):
+    path.with_name(f"steward.db.before-v{SCHEMA_VERSION}").mkdir()
+    with pytest.raises(StoreUnavailable, match="before-v"):
         migrate_file(path)
     assert version_of(path) == 1
 

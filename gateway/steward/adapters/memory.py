@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from steward.adapters.memory_desk import MemoryDeskTx
+from steward.adapters.memory_service import MemoryServiceTx
+from steward.adapters.memory_ship import MemoryShipTx
+from steward.adapters.memory_sync import MemorySyncTx
+from steward.adapters.memory_tables import Parts, Tables
 from steward.adapters.store_jobs import Job
 from steward.adapters.store_rules import (
-    ReadOnlyError,
-    TransactionOverError,
     check_charge,
     check_guest,
     check_posting_count,
@@ -40,8 +43,8 @@ _LIVE = (ChargeState.HELD, ChargeState.POSTED)
 class _State:
     """Everything the store keeps. Records are immutable, so keeping the old value is enough to undo."""
 
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self) -> None:
+        self.epoch = 1
         self.events: dict[int, tuple[EventType, int, bytes]] = {}
         self.guests: dict[GuestRef, Guest] = {}
         self.bands: dict[Uid, Band] = {}
@@ -59,43 +62,12 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class MemoryTx:
+class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables):
     """One transaction on the state, with an undo log."""
-
-    def __init__(self, state: _State, *, read_only: bool) -> None:
-        self._held: _State | None = state
-        self._read_only = read_only
-        self._undo: list[Callable[[], None]] = []
 
     @property
     def _state(self) -> _State:
-        if self._held is None:
-            raise TransactionOverError
-        return self._held
-
-    def _put(self, table: dict[K, V], key: K, value: V) -> None:
-        if self._read_only:
-            raise ReadOnlyError
-        if key in table:
-            old = table[key]
-            self._undo.append(lambda: table.__setitem__(key, old))
-        else:
-            self._undo.append(lambda: table.__delitem__(key))
-        table[key] = value
-
-    def _add(self, table: dict[K, list[V]], key: K, value: V) -> None:
-        """Append to an index."""
-        known = table.setdefault(key, [])
-        known.append(value)
-        self._undo.append(lambda: known.__delitem__(-1))
-
-    def end(self, *, keep: bool) -> None:
-        """Forget the undo log, or run it backwards. The transaction is of no use afterwards."""
-        if not keep:
-            for undo in reversed(self._undo):
-                undo()
-        self._undo.clear()
-        self._held = None
+        return self._part(_State)
 
     # events
 
@@ -275,7 +247,8 @@ class MemoryStore:
     """ports.Store without a disk. At most `queue_max` writes wait; further ones are refused as Busy."""
 
     def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1) -> None:
-        self._state = _State(first_epoch)
+        self._parts = Parts()
+        self._parts.part(_State).epoch = first_epoch
         self._queue: deque[Job[Tx]] = deque()
         self._queue_max = queue_max
         self._closed = False
@@ -296,7 +269,7 @@ class MemoryStore:
     async def read(self, work: Callable[[Tx], T]) -> T:
         """See ports.Store."""
         self._check_open()
-        tx = MemoryTx(self._state, read_only=True)
+        tx = MemoryTx(self._parts, read_only=True)
         try:
             return work(tx)
         finally:
@@ -315,7 +288,7 @@ class MemoryStore:
         done = []
         while self._queue:
             job = self._queue.popleft()
-            tx = MemoryTx(self._state, read_only=False)
+            tx = MemoryTx(self._parts, read_only=False)
             tx.end(keep=job.run(tx))
             done.append(job)
         for job in done:

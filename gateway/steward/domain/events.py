@@ -13,7 +13,7 @@ Scalar = str | int | bool | bytes | None
 
 
 class EventType(IntEnum):
-    """Stable codes. The hundreds are the sync class: 1 identity, 2 safety, 3 money, 4 telemetry."""
+    """Stable codes. The hundreds are the sync class: 1 identity, 2 safety, 3 money, 4 telemetry, 5 insight."""
 
     GUEST_CHECKED_IN = 101
     BAND_ENCODING = 102  # a card is being keyed: journalled before the first ChangeKey
@@ -22,11 +22,21 @@ class EventType(IntEnum):
     BAND_RETURNED = 105
     PIN_SET = 106
     LIMITS_SET = 107
+    PROFILE_SET = 108  # which fields, never what is in them
+    CREW_ADDED = 109
+    CREW_LOGGED_IN = 110
+    CREW_LOCKED = 111
+    MANIFEST_IMPORTED = 112
     BAND_FROZEN = 201
     DOOR_OPENED = 202
     DOOR_REFUSED = 203
     STAFF_ALERT = 204
     CLOCK_CONFIRMED = 205
+    BREAK_GLASS = 206  # a safety look-up beyond what the purpose allows: the privacy officer is told
+    DOWN_REFUSED = 207  # something came down the link that is not shore's, or goes backwards
+    PEER_DIVERGED = 208  # the same event number with other content
+    RECOVERY_OPENED = 209  # service recovery: a guest to be helped, not sold to
+    RECOVERY_CLOSED = 210
     CHARGE_POSTED = 301
     CHARGE_HELD = 302
     CHARGE_REFUSED = 303
@@ -37,8 +47,21 @@ class EventType(IntEnum):
     DEPOSIT_TAKEN = 308
     FOLIO_SETTLED = 309
     PIN_LOCKED = 310
+    APPROVAL_ASKED = 311  # a correction above the limit waits for a second person
+    APPROVAL_GIVEN = 312
+    APPROVAL_REFUSED = 313
+    ALLOWANCE_GRANTED = 314
+    ALLOWANCE_RETURNED = 315
     GATEWAY_STARTED = 401
     STORE_RESTORED = 402
+    DOWN_APPLIED = 403
+    LOOKED_UP = 501  # who read what of a guest, for what
+    NOTE_ADDED = 502
+    NOTE_REMOVED = 503
+    OFFER_SHOWN = 504
+    OFFER_ACCEPTED = 505
+    OFFER_DEFERRED = 506  # not now
+    OFFER_WRONG = 507  # not for this guest
 
 
 @dataclass(frozen=True, slots=True)

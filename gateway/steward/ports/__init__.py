@@ -11,6 +11,10 @@ from steward.domain.events import NewEvent, StoredEvent
 from steward.domain.guests import Band, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import LedgerTransaction
+from steward.ports.desk import DeskTx
+from steward.ports.service import ServiceTx
+from steward.ports.ship import ShipTx
+from steward.ports.sync import SyncTx
 
 T = TypeVar("T")
 
@@ -101,7 +105,7 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(Protocol):
+class Tx(ServiceTx, DeskTx, SyncTx, ShipTx, Protocol):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)

@@ -1,0 +1,1 @@
+-- Version 3: guest service: profiles and their look-up log, notes, recovery cases, crew, catalogue, offers.

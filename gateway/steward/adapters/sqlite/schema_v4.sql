@@ -1,0 +1,1 @@
+-- Version 4: the link: the outbox by class, cursors, what came down.

@@ -1,0 +1,1 @@
+-- Version 5: the purser's desk: approvals by a second person.

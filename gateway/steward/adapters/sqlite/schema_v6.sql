@@ -1,0 +1,1 @@
+-- Version 6: several gateways of a ship: replicated records, peers, allowances.
