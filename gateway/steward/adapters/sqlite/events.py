@@ -33,10 +33,7 @@ class EventsTx(Statements):
 
     def events(self, after_seq: int, limit: int) -> Sequence[StoredEvent]:
         rows = self._all(EVENTS, (after_seq, max(limit, 0)))  # a negative LIMIT would be none at all
-        return [
-            StoredEvent(epoch, seq, EventType(kind), at_s, _payload(epoch, seq, payload))
-            for epoch, seq, kind, at_s, payload in rows
-        ]
+        return [stored_event(*row) for row in rows]
 
     def epoch(self) -> int:
         epoch: int = self._one(EPOCH)[0]
@@ -48,6 +45,11 @@ class EventsTx(Statements):
 
     def set_meta(self, key: str, value: str) -> None:
         self._change(SET_META, (key, value))
+
+
+def stored_event(epoch: int, seq: int, kind: int, at_s: int, payload: bytes) -> StoredEvent:
+    """A row of the event table."""
+    return StoredEvent(epoch, seq, EventType(kind), at_s, _payload(epoch, seq, payload))
 
 
 def _payload(epoch: int, seq: int, encoded: bytes) -> dict[str, Scalar]:

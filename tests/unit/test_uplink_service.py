@@ -1,0 +1,398 @@
+"""The gateway's side of the link as a service: over a rough pipe, with restarts, backlogs, budgets and lost disks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from tests.linkkit import CLEAR, ROUGH, SATELLITE, Faults, Hub, LoopClock, Peer, SeededEntropy
+from tests.sim.loop import run
+from tests.typical import Ship as Typical
+
+from steward.adapters.memory import MemoryStore
+from steward.domain.batches import Batch, decode_batch
+from steward.domain.events import EventType, NewEvent, StoredEvent, fact
+from steward.domain.topics import INSIGHT, MONEY, SAFETY, TELEMETRY
+from steward.domain.uplink import UplinkLimits
+from steward.ports.sync import PipeMessage
+from steward.services.router import MessageRouter
+from steward.services.uplink import UplinkService, UplinkSettings
+
+SETTINGS = UplinkSettings("aurora", "gw1", "shore", "1.2.3")
+DAY_S = 86_400
+
+
+class World:
+    """A gateway's uplink and a shore on one hub. `power` starts the gateway's process, `kill` ends it anywhere."""
+
+    def __init__(self, faults: Faults = CLEAR, seed: int = 0, settings: UplinkSettings = SETTINGS) -> None:
+        self.hub = Hub(seed, faults)
+        self.store = MemoryStore(first_epoch=100, queue_max=100_000)
+        self.clock = LoopClock()
+        self.settings = settings
+        self.pipe = self.hub.pipe()
+        self.shore = Peer(self.hub.pipe())
+        self.batches: list[Batch] = []
+        self.entropy = SeededEntropy(seed)
+        self.tasks: list[asyncio.Task[None]] = []
+        self._shore_task = asyncio.create_task(self.shore.run())
+        self._listen()
+
+    def _listen(self) -> None:
+        """Everything that is sent up, in the order in which it leaves."""
+        publish = self.pipe.publish
+
+        async def heard(topic: str, payload: bytes, *, retain: bool = False) -> None:
+            self.batches.append(decode_batch(payload))
+            await publish(topic, payload, retain=retain)
+
+        self.pipe.publish = heard  # type: ignore[method-assign]
+
+    def power(self) -> None:
+        self.service = UplinkService(self.store, self.clock, self.entropy, self.pipe, self.settings)
+        router = MessageRouter(self.pipe)
+        router.on(self.service.topic, self.service.receive)
+        self.tasks = [asyncio.create_task(self.service.run()), asyncio.create_task(router.run())]
+
+    async def kill(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.pipe.cut(True)
+        self.pipe.cut(False)
+
+    async def append(self, *events: NewEvent) -> None:
+        await self.store.write(lambda tx: [tx.append_event(event) for event in events])
+
+    async def until(self, reached: Callable[[], bool], within_s: float = 3600.0) -> float:
+        """Wait for it; returns how long that took. A process that failed is a failure of the test."""
+        begun_s = asyncio.get_running_loop().time()
+        while not reached():
+            for task in self.tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.02)
+            assert asyncio.get_running_loop().time() - begun_s < within_s, "it never came"
+        return asyncio.get_running_loop().time() - begun_s
+
+    async def all_ashore(self, within_s: float = 3600.0) -> float:
+        epochs = await self.store.read(lambda tx: tx.epochs())
+
+        def there() -> bool:
+            streams = self.shore.held.streams.get(("aurora", "gw1"), {})
+            likely = all(epoch in streams and streams[epoch].count >= head for epoch, head in epochs)
+            return likely and all(self.shore.seqs(epoch) >= set(range(1, head + 1)) for epoch, head in epochs)
+
+        return await self.until(there, within_s)
+
+    async def known_ashore(self) -> None:
+        """Until the gateway's own store says that nothing waits."""
+        for _ in range(10_000):
+            if (await self.store.read(lambda tx: tx.waiting("shore"))).events == 0:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("it never came")
+
+
+@contextlib.asynccontextmanager
+async def world(faults: Faults = CLEAR, seed: int = 0, settings: UplinkSettings = SETTINGS) -> AsyncIterator[World]:
+    made = World(faults, seed, settings)
+    try:
+        yield made
+    finally:
+        await made.kill()
+        made._shore_task.cancel()
+        await asyncio.gather(made._shore_task, return_exceptions=True)
+
+
+def telemetry(n: int) -> NewEvent:
+    return fact(EventType.DOWN_APPLIED, 1_800_000_000 + n, kind="catalogue", version=n)
+
+
+def door(n: int) -> NewEvent:
+    return fact(EventType.DOOR_OPENED, 1_800_000_000 + n, place="gangway", code="granted", serial=n)
+
+
+def charge(n: int) -> NewEvent:
+    return fact(EventType.CHARGE_POSTED, 1_800_000_000 + n, amount_minor=n, currency="EUR")
+
+
+def as_new(event: StoredEvent) -> NewEvent:
+    return NewEvent(event.type, event.at_s, event.payload)
+
+
+def sent_events(batches: list[Batch], cls: int) -> int:
+    return sum(len(batch.events) for batch in batches if batch.cls == cls)
+
+
+def test_a_single_event_goes_at_once_and_alone() -> None:
+    async def main() -> None:
+        async with world() as it:
+            it.power()
+            await it.until(lambda: len(it.batches) > 0)
+            await it.append(door(1))
+            assert await it.until(lambda: it.shore.seqs(100) == {1}) < 0.3
+            await it.append(door(2))
+            it.service.poke()
+            assert await it.until(lambda: it.shore.seqs(100) == {1, 2}) < 0.05
+            await it.known_ashore()
+            assert [len(batch.events) for batch in it.batches if batch.events] == [1, 1]
+            assert it.batches[0].version == "1.2.3"
+            assert it.batches[0].older == ()
+
+    run(main())
+
+
+def test_everything_gets_ashore_over_a_rough_line_with_restarts() -> None:
+    async def main(seed: int) -> None:
+        async with world(ROUGH, seed) as it:
+            for part in range(6):
+                await it.append(*(as_new(event) for event in Typical(seed * 10 + part).events(120)))
+                it.power()
+                await asyncio.sleep(it.hub.draw.choice((0.2, 1.5, 8.0, 40.0)))
+                await it.kill()
+            it.power()
+            await it.all_ashore()
+            await it.known_ashore()
+            assert it.shore.alarms == []
+            kept = await it.store.read(lambda tx: list(tx.events(0, 9999)))
+            assert [it.shore.held.events["aurora", "gw1", 100, e.seq] for e in kept] == kept
+
+    for seed in range(8):
+        run(main(seed))
+
+
+def test_nothing_is_sent_twice_on_a_line_that_only_breaks_now_and_then() -> None:
+    async def main() -> None:
+        async with world(Faults(delay_s=(0.3, 0.3))) as it:
+            it.power()
+            for part in range(5):
+                await it.append(*(as_new(event) for event in Typical(part).events(300)))
+                await asyncio.sleep(20)
+                it.pipe.cut(True)
+                await asyncio.sleep(3000)
+                it.pipe.cut(False)
+            await it.all_ashore()
+            assert it.shore.repeated == 0
+            assert it.service._uplink is not None
+            assert it.service._uplink.lost_batches == 0
+
+    run(main())
+
+
+def test_safety_leaves_in_the_next_batch_of_a_long_backlog_of_telemetry() -> None:
+    async def main() -> None:
+        async with world(SATELLITE) as it:
+            for part in range(20):
+                await it.append(*(telemetry(part * 1000 + n) for n in range(1000)))
+            it.power()
+            await it.until(lambda: sent_events(it.batches, TELEMETRY) > 2000)
+            before = len(it.batches)
+            await it.append(door(1))
+            await it.until(lambda: sent_events(it.batches, SAFETY) == 1)
+            later = [batch.cls for batch in it.batches[before:]]
+            assert later.index(SAFETY) <= 1  # one may have been on its way out of the store
+            assert await it.until(lambda: ("aurora", "gw1", 100, 20_001) in it.shore.held.events) < 3
+            assert len(it.shore.held.events) < 20_001
+            await it.all_ashore()
+
+    run(main())
+
+
+def test_telemetry_flows_under_constant_money() -> None:
+    async def main() -> None:
+        async with world(SATELLITE) as it:
+            money = [as_new(event) for event in Typical(1).events(6000, MONEY)]
+            await it.append(*(telemetry(n) for n in range(3000)), *money)
+            it.power()
+            await it.until(lambda: sent_events(it.batches, TELEMETRY) > 400)
+            assert sent_events(it.batches, MONEY) < 6000
+            await it.until(lambda: sent_events(it.batches, MONEY) > 5000)
+            sizes = {cls: sum(len(b.events) for b in it.batches if b.cls == cls) for cls in (MONEY, TELEMETRY)}
+            assert sizes[MONEY] > sizes[TELEMETRY]
+            await it.all_ashore()
+
+    run(main())
+
+
+def test_a_backlog_comes_in_near_the_line_s_own_speed() -> None:
+    async def main() -> None:
+        async with world(SATELLITE) as it:
+            for part in range(8):
+                await it.append(*(as_new(event) for event in Typical(part).events(1000)))
+            it.power()
+            took_s = await it.all_ashore()
+            line_s = it.pipe.counted().sent / 32_000
+            assert took_s < 1.15 * line_s + 3 * 0.7
+            assert it.shore.repeated == 0
+
+    run(main())
+
+
+def test_the_budget_holds_insight_but_neither_safety_nor_money_and_lasts_over_a_restart() -> None:
+    async def main() -> None:
+        settings = replace(SETTINGS, budget={INSIGHT: 8000, SAFETY: 1, MONEY: 1}, limits=UplinkLimits(batch_events=20))
+        async with world(settings=settings) as it:
+            insight = [as_new(event) for event in Typical(1).events(2000, INSIGHT)]
+            await it.append(*insight, *(door(n) for n in range(500)), *(charge(n) for n in range(500)))
+            it.power()
+            at_once = 8000 * (0.25 + it.clock.now().unix_s % DAY_S / DAY_S)
+            await it.until(lambda: it.shore.seqs(100) >= set(range(2001, 3001)))
+            await asyncio.sleep(30)
+            first = sent_events(it.batches, INSIGHT)
+            assert 0 < first < 2000
+            spent = (await it.store.read(lambda tx: tx.bytes_spent("shore", it.clock.now().unix_s // DAY_S)))[INSIGHT]
+            assert at_once <= spent < at_once + 3000
+            assert (await it.service.snapshot()).held_by_budget == {INSIGHT}
+            await it.kill()
+            it.power()
+            await asyncio.sleep(60)
+            assert sent_events(it.batches, INSIGHT) <= first + 20
+            it.clock.wall_s += DAY_S
+            await asyncio.sleep(60)
+            assert sent_events(it.batches, INSIGHT) > 1.5 * first
+            await it.append(door(9999))
+            await it.until(lambda: 3001 in it.shore.seqs(100))
+
+    run(main())
+
+
+def test_a_wall_clock_that_jumps_changes_nothing() -> None:
+    async def main() -> None:
+        settings = replace(SETTINGS, budget={INSIGHT: 1_000_000})
+        async with world(settings=settings) as it:
+            it.power()
+            for jump_s in (0, -10_000_000, 50_000_000, -1_799_999_999):
+                it.clock.wall_s += jump_s
+                it.clock.trusted = jump_s == 0
+                await it.append(*(as_new(event) for event in Typical(1).events(50)))
+                assert await it.all_ashore() < 1
+            assert it.service._budget.day == 1_800_000_000 // DAY_S
+
+    run(main())
+
+
+def test_a_shore_restored_from_a_backup_gets_what_it_lost_and_only_that() -> None:
+    async def main(boot: bytes | None) -> None:
+        async with world() as it:
+            it.power()
+            await it.append(*(as_new(event) for event in Typical(1).events(200)))
+            await it.all_ashore()
+            backup = it.shore.backup()
+            await it.append(*(as_new(event) for event in Typical(2).events(300)))
+            await it.all_ashore()
+            await it.known_ashore()
+            it.shore.restore(backup, boot)
+            assert len(it.shore.held.events) == 200
+            await it.append(door(1))
+            await it.all_ashore(60)
+            assert it.shore.repeated == 0
+            assert (await it.service.snapshot()).rewound == 1
+            it.shore.restore(backup, boot)  # and once more, while nothing at all happens
+            await it.all_ashore(600)
+            await it.known_ashore()
+
+    run(main(None))
+    run(main(b"other ID"))
+
+
+def test_a_gateway_restored_from_a_backup_sends_what_is_left_of_the_old_epoch_and_says_where_it_ends() -> None:
+    async def main() -> None:
+        async with world() as it:
+            it.power()
+            await it.append(*(as_new(event) for event in Typical(1).events(100)))
+            await it.all_ashore()
+            await it.kill()
+            await it.append(*(as_new(event) for event in Typical(2).events(50)))
+            backup = it.store.restored(2_000_000_000, 1_800_000_500)  # 150 events, 100 of them known to be ashore
+            await it.append(*(as_new(event) for event in Typical(3).events(30)))
+            it.power()
+            it.pipe.cut(False)
+            await it.all_ashore()
+            await it.append(*(door(n) for n in range(20)))
+            await it.until(lambda: it.shore.held.streams["aurora", "gw1"][100].head == 200)
+            it.shore.restore(_without(it.shore.backup(), 100, 181, 190))  # some of the last never arrived
+            await it.kill()
+            it.store = backup
+            it.power()
+            await it.append(door(2))
+            await it.until(lambda: it.shore.seqs(2_000_000_000) == {1, 2})
+            await it.until(lambda: it.shore.held.streams["aurora", "gw1"][100].ends == 150)
+            assert it.shore.seqs(100) >= set(range(1, 151))
+            assert it.shore.alarms == []
+            epochs = await it.store.read(lambda tx: tx.epochs())
+            assert epochs == [(100, 150), (2_000_000_000, 2)]
+            await it.known_ashore()
+            assert await it.store.read(lambda tx: tx.waiting("shore").oldest_at_s) is None
+
+    run(main())
+
+
+def _without(held: object, epoch: int, first: int, last: int):  # type: ignore[no-untyped-def]
+    """A shore that never got these."""
+    for key in [key for key in held.events if key[2] == epoch and first <= key[3] <= last]:  # type: ignore[attr-defined]
+        del held.events[key]  # type: ignore[attr-defined]
+    return held
+
+
+def test_a_silent_difference_is_seen_and_reported_once() -> None:
+    async def main() -> None:
+        async with world() as it:
+            it.power()
+            await it.append(*(as_new(event) for event in Typical(1).events(300)))
+            await it.all_ashore()
+            await it.known_ashore()
+            key = ("aurora", "gw1", 100, 77)
+            it.shore.held.events[key] = replace(it.shore.held.events[key], at_s=1)
+            it.clock.wall_s += DAY_S
+            await asyncio.sleep(10)
+            found = [e for e in await it.store.read(lambda tx: tx.events(0, 999)) if e.type is EventType.PEER_DIVERGED]
+            assert [dict(e.payload) for e in found] == [{"peer": "shore", "epoch": 100, "first": 1, "last": 300}]
+            for _ in range(3):
+                it.clock.wall_s += DAY_S
+                await asyncio.sleep(200)
+            again = await it.store.read(lambda tx: tx.events(300, 999))
+            assert [e.type for e in again] == [EventType.PEER_DIVERGED]
+            assert await it.store.read(lambda tx: tx.compared("shore", 100)) == 301
+            assert (await it.service.snapshot()).diverged == 1
+
+    run(main())
+
+
+def test_what_is_no_acknowledgement_is_passed_over() -> None:
+    async def main() -> None:
+        async with world() as it:
+            await it.append(door(1))
+            await UplinkService(it.store, it.clock, it.entropy, it.pipe, SETTINGS).receive(PipeMessage("t", b"early"))
+            it.power()
+            for junk in (b"", b"\x10", b"\x10" + bytes(99), bytes(5000)):
+                await it.service.receive(PipeMessage(it.service.topic, junk))
+            await it.all_ashore()
+
+    run(main())
+
+
+def test_the_snapshot_says_how_it_stands() -> None:
+    async def main() -> None:
+        async with world() as it:
+            it.pipe.cut(True)
+            await it.append(door(1), charge(2))
+            it.power()
+            await asyncio.sleep(1)
+            before = await it.service.snapshot()
+            assert (before.connected, before.answering, before.connected_since_s) == (False, False, None)
+            assert (before.waiting.events, before.waiting.oldest_at_s) == (2, 1_800_000_001)
+            assert before.waiting.bytes > 20
+            it.pipe.cut(False)
+            await it.all_ashore()
+            await it.known_ashore()
+            after = await it.service.snapshot()
+            assert (after.connected, after.answering, after.connected_since_s) == (True, True, 1_800_000_001)
+            assert (after.waiting.events, after.waiting.bytes, after.waiting.oldest_at_s) == (0, 0, None)
+            assert after.batches == 2
+            assert after.bytes_today[MONEY] > 0
+            assert after.rtt_ms is not None
+
+    run(main())
