@@ -1,0 +1,215 @@
+"""The link to a broker: MQTT 3.1.1 at QoS 1 over a line that may be slow, long and often gone.
+
+`run` keeps a connection: it dials, waits longer after each failure, and subscribes again to what was asked for. The
+session is persistent, so the broker keeps what arrives for us while we are away; correctness does not rest on that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from steward.adapters.bytemeter import ByteMeter
+from steward.adapters.dial import ClientTls, Dialler
+from steward.adapters.mqttline import Arrived, LinkRefused, MqttLine, Will
+from steward.errors import Refused
+from steward.ports.sync import LinkBytes, LinkDown, PipeMessage
+
+_LOG = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 300
+# Messages nobody has taken yet; then the connection is not read until half of them are gone. Brokers stop sooner, at
+# so many unacknowledged ones (64 by our files), and then acknowledgements of what we publish still come through.
+WAITING_MAX = 256
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 60.0
+HEALTHY_AFTER_S = 10.0
+FILTERS_MAX = 64
+HERE, GONE = b"here", b"gone"
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Where, and as whom. client_id: the same over restarts, and not to be guessed by others.
+
+    presence: a topic that holds "here" while there is a connection, and "gone" after. login: user and password.
+    """
+
+    host: str
+    port: int
+    client_id: str = field(repr=False)
+    tls: ClientTls | None = None
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    presence: str | None = None
+    keep_alive_s: int = KEEP_ALIVE_S
+
+
+class MqttPipe:
+    """A ports.sync.Pipe. `run` belongs to a supervisor, and ends with a good-bye when it is cancelled."""
+
+    def __init__(self, settings: MqttSettings) -> None:
+        self._settings = settings
+        self._dialler = Dialler(settings.host, settings.port, settings.tls)
+        self._meter = ByteMeter()
+        self._line: MqttLine | None = None
+        self._up = asyncio.Event()
+        self._generation = 0
+        self._filters: dict[str, None] = {}
+        self._waiting: deque[tuple[MqttLine, Arrived]] = deque()
+        self._arrived = asyncio.Event()
+        self._held: MqttLine | None = None  # the connection that is not read
+        self._trouble = ""
+        self._run: asyncio.Task[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._line is not None
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, or what the broker refuses on it. Empty when all is well."""
+        return self._trouble
+
+    async def connected(self) -> None:
+        await self._up.wait()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        if self._line is None:
+            raise LinkDown("there is no connection to the broker")
+        await self._line.publish(topic, payload, retain)
+
+    async def subscribe(self, *filters: str) -> None:
+        """As the port says. Raises Refused if the broker does not grant one of them now."""
+        if len(self._filters.keys() | set(filters)) > FILTERS_MAX:
+            raise ValueError(f"more than {FILTERS_MAX} subscriptions")
+        self._filters.update(dict.fromkeys(filters))
+        if self._line is not None:
+            with contextlib.suppress(LinkDown):  # the next connection subscribes
+                refused = await self._line.subscribe(filters)
+                if refused:
+                    raise Refused("subscription", f"the broker does not grant {', '.join(refused)}")
+
+    async def messages(self) -> AsyncIterator[PipeMessage]:
+        """As the port says. The broker is told that a message was dealt with when the next one is asked for."""
+        while True:
+            while not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            line, message = self._waiting.popleft()
+            try:
+                yield PipeMessage(message.topic, message.payload, message.retained)
+            finally:
+                line.done(message)
+                if self._held is not None and len(self._waiting) <= WAITING_MAX // 2:
+                    self._held.resume()
+                    self._held = None
+
+    def counted(self) -> LinkBytes:
+        return self._meter.read()
+
+    async def run(self) -> None:
+        """Stay connected, until cancelled."""
+        self._run = asyncio.current_task()
+        loop, pause_s = asyncio.get_running_loop(), BACKOFF_FIRST_S
+        while True:
+            began_s = loop.time()
+            trouble = await self._one_connection()
+            if trouble != self._trouble:
+                _LOG.warning("link.down host=%s port=%d why=%s", self._settings.host, self._settings.port, trouble)
+            self._trouble = trouble
+            if loop.time() - began_s >= HEALTHY_AFTER_S:
+                pause_s = BACKOFF_FIRST_S
+            await asyncio.sleep(_jitter(pause_s))
+            pause_s = min(2 * pause_s, BACKOFF_MAX_S)
+
+    async def close(self) -> None:
+        """End `run`."""
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.wait([self._run])
+
+    async def _one_connection(self) -> str:
+        """From dialling until it is lost; returns why it was."""
+        settings = self._settings
+        will = None if settings.presence is None else Will(settings.presence, GONE)
+        try:
+            line = await MqttLine.open(
+                settings.client_id,
+                self._dialler,
+                self._meter,
+                self._take,
+                self._down,
+                keep_alive_s=settings.keep_alive_s,
+                will=will,
+                login=settings.login,
+            )
+        except LinkRefused as error:
+            return str(error)
+        except (OSError, LinkDown, UnicodeError) as error:  # UnicodeError: a host that can be no name, such as a..b
+            return _reason(error)
+        try:
+            await self._use(line)
+            return await asyncio.shield(line.lost)
+        except LinkDown as error:
+            return str(error)
+        finally:
+            await self._leave(line)
+
+    async def _use(self, line: MqttLine) -> None:
+        """Subscribe, say that we are here, and let others use it. Raises LinkDown."""
+        refused = await line.subscribe(list(self._filters)) if self._filters else []
+        if self._settings.presence is not None:
+            await line.publish(self._settings.presence, HERE, retain=True)
+        if line.lost.done():
+            raise LinkDown(line.lost.result())
+        self._trouble = f"the broker does not grant {', '.join(refused)}" if refused else ""
+        if refused:
+            _LOG.warning("link.subscription_refused filters=%s", ",".join(refused))
+        self._line = line
+        self._generation += 1
+        self._up.set()
+        _LOG.info("link.up host=%s port=%d", self._settings.host, self._settings.port)
+
+    def _down(self, line: MqttLine) -> None:
+        if self._line is line:
+            self._line = None
+            self._up.clear()
+        if self._held is line:
+            self._held = None
+
+    async def _leave(self, line: MqttLine) -> None:
+        self._down(line)
+        if not line.lost.done() and self._settings.presence is not None:
+            with contextlib.suppress(LinkDown, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await line.publish(self._settings.presence, GONE, retain=True)
+        await line.end()
+
+    def _take(self, line: MqttLine, message: Arrived) -> None:
+        self._waiting.append((line, message))
+        self._arrived.set()
+        if len(self._waiting) >= WAITING_MAX and self._held is not line:
+            self._held = line
+            line.pause()
+
+
+def _jitter(pause_s: float) -> float:
+    """Between half of it and all of it: gateways that lost a broker together do not come back together."""
+    return pause_s * (0.5 + secrets.randbelow(1000) / 2000)
+
+
+def _reason(error: Exception) -> str:
+    """Class and number; the text may hold what the other side sent."""
+    number = (
+        getattr(error, "verify_message", None) or getattr(error, "reason", None) or getattr(error, "strerror", None)
+    )
+    return f"{type(error).__name__}: {number}" if isinstance(number, str) else type(error).__name__
