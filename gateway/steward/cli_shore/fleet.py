@@ -1,0 +1,117 @@
+"""`steward shore status`, `ship` and `alarm`: the fleet, straight from the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from steward.adapters.system import SystemClock
+from steward.cli_common import plain_errors
+from steward.cli_shore.common import CONFIG_DEFAULT, ConfigOption, load, run_read, run_write
+from steward.shore.alarms import AlarmKind, clear
+from steward.shore.alarms import alarms as read_alarms
+from steward.shore.fleet import fleet
+from steward.shore.registry import add_ship
+from steward.shore.view import duration, size
+
+ShipArgument = Annotated[str, typer.Argument(metavar="SHIP", help="As in its gateways' settings, [gateway] ship.")]
+
+ships = typer.Typer(
+    name="ship", help="Which ships and gateways belong to the fleet.", no_args_is_help=True, rich_markup_mode=None
+)
+alarm_commands = typer.Typer(
+    name="alarm", help="What somebody should look at.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def status(file: ConfigOption = CONFIG_DEFAULT) -> None:
+    """Show every gateway: when it was heard, what is stored and what is still to come.
+
+    \b
+    Example:
+      steward shore status --config shore/shore.toml
+    """
+    with plain_errors():
+        now_s = SystemClock().now().unix_s
+        found = run_read(load(file), fleet(now_s))
+        table = Table("Ship", "Gateway", "Last contact", "To come", "Behind", "Stored", "Version", box=None)
+        for ship in found.ships:
+            for line in ship.gateways:
+                heard = f"{duration(now_s - line.contact_s)} ago" if line.contact_s else "never"
+                behind = "" if line.behind_s is None else duration(now_s - line.behind_s)
+                missing = f"{line.missing} ({size(line.missing_bytes)})" if line.missing else "none"
+                table.add_row(ship.ship, line.gateway, heard, missing, behind, str(line.events), line.version)
+        Console(soft_wrap=True).print(table)
+        if found.alarms:
+            typer.echo(f"{len(found.alarms)} alarms: see `steward shore alarm list`")
+
+
+@ships.command("add")
+def ship_add(
+    ship: ShipArgument,
+    gateways: Annotated[list[str], typer.Option("--gateway", help="A gateway's name; once for each.")],
+    file: ConfigOption = CONFIG_DEFAULT,
+) -> None:
+    """Let these gateways of a ship send events. What others send is refused.
+
+    May be said again to add gateways; a running service knows it at once. The broker has to let them in too.
+
+    \b
+    Examples:
+      steward shore ship add aurora --gateway gw1
+      steward shore ship add aurora --gateway gw2 --gateway gw3
+    """
+    with plain_errors():
+        added = run_write(load(file), add_ship(ship, gateways, SystemClock().now().unix_s))
+        typer.echo(f"{ship}: {', '.join(added)} added" if added else f"{ship}: nothing new")
+
+
+@ships.command("list")
+def ship_list(file: ConfigOption = CONFIG_DEFAULT) -> None:
+    """Show who may send.
+
+    \b
+    Example:
+      steward shore ship list
+    """
+    with plain_errors():
+        for ship in run_read(load(file), fleet(SystemClock().now().unix_s)).ships:
+            typer.echo(f"{ship.ship}: {', '.join(line.gateway for line in ship.gateways)}")
+
+
+@alarm_commands.command("list")
+def alarm_list(file: ConfigOption = CONFIG_DEFAULT) -> None:
+    """Show alarms, newest first; the fleet page has them with what to do.
+
+    \b
+    Example:
+      steward shore alarm list
+    """
+    with plain_errors():
+        now_s = SystemClock().now().unix_s
+        table = Table("Kind", "Ship", "Gateway", "Epoch", "Event", "Times", "Last", "Detail", box=None)
+        for alarm in run_read(load(file), read_alarms()):
+            where = (alarm.ship, alarm.gateway, str(alarm.epoch or ""), str(alarm.seq or ""))
+            table.add_row(
+                str(alarm.kind), *where, str(alarm.count), f"{duration(now_s - alarm.last_s)} ago", alarm.detail
+            )
+        Console(soft_wrap=True).print(table)
+
+
+@alarm_commands.command("clear")
+def alarm_clear(
+    kind: Annotated[AlarmKind, typer.Argument(help="As the list shows it.", show_default=False)],
+    ship: Annotated[str, typer.Argument(metavar="SHIP", help="Whose; '' for those without a ship.")],
+    file: ConfigOption = CONFIG_DEFAULT,
+) -> None:
+    """Forget alarms that somebody has looked at.
+
+    \b
+    Example:
+      steward shore alarm clear unregistered aurora
+    """
+    with plain_errors():
+        typer.echo(f"{run_write(load(file), clear(kind, ship))} cleared")

@@ -1,0 +1,115 @@
+"""Scripts: what can be decided ashore for a ship. Each adds to the newest list of its kind and signs the whole of it.
+
+What is on the list already makes no new version, so a command that was sent twice is one decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from steward.domain.catalogue import Item
+from steward.domain.downs import Freezes, decode_deny, decode_freeze, encode_deny, encode_freeze
+from steward.domain.ids import GuestRef, Uid
+from steward.domain.shorebodies import (
+    ConsentChange,
+    ModelRelease,
+    decode_consents,
+    decode_releases,
+    encode_catalogue,
+    encode_consents,
+    encode_releases,
+)
+from steward.errors import Refused
+from steward.shore.downs import Issued, issue, lock, newest_body, newest_of
+from steward.shore.script import Script
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who decides, with which key, and when. by: of a token or a command; no person's name."""
+
+    key: Ed25519PrivateKey
+    by: str
+    now_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The version that says it; new is False if an earlier one said it already."""
+
+    issued: Issued
+    new: bool
+
+
+def deny(signer: Signer, ship: str, uids: Sequence[Uid], reason: str) -> Script[Decided]:
+    """Refuse these bands at every door and till of the ship, known there or not."""
+
+    def changed(body: bytes | None) -> bytes:
+        return encode_deny(_joined(() if body is None else decode_deny(body), uids, reason))
+
+    return (yield from _change(signer, ship, "deny", changed))
+
+
+def freeze(signer: Signer, ship: str, uids: Sequence[Uid], guests: Sequence[GuestRef], reason: str) -> Script[Decided]:
+    """Freeze these bands, and every band that these guests have now, as at the ship's own desk."""
+
+    def changed(body: bytes | None) -> bytes:
+        old = Freezes() if body is None else decode_freeze(body)
+        return encode_freeze(Freezes(_joined(old.bands, uids, reason), _joined(old.guests, guests, reason)))
+
+    return (yield from _change(signer, ship, "freeze", changed))
+
+
+def change_consents(signer: Signer, ship: str, changes: Sequence[ConsentChange]) -> Script[Decided]:
+    """The newest word of each guest on each purpose counts."""
+
+    def changed(body: bytes | None) -> bytes:
+        old = () if body is None else decode_consents(body)
+        known = {(change.guest, change.purpose): change for change in old}
+        for change in changes:
+            before = known.get((change.guest, change.purpose))
+            if before is None or before.given != change.given:
+                known[change.guest, change.purpose] = change
+        return encode_consents(tuple(known.values()))
+
+    return (yield from _change(signer, ship, "consent", changed))
+
+
+def release_model(signer: Signer, ship: str, release: ModelRelease) -> Script[Decided]:
+    """In the place of the one of the same name."""
+
+    def changed(body: bytes | None) -> bytes:
+        known = {} if body is None else {old.name: old for old in decode_releases(body)}
+        return encode_releases(tuple((known | {release.name: release}).values()))
+
+    return (yield from _change(signer, ship, "release", changed))
+
+
+def set_catalogue(signer: Signer, ship: str, items: Sequence[Item]) -> Script[Decided]:
+    """In the place of the whole catalogue."""
+    return (yield from _change(signer, ship, "catalogue", lambda _body: encode_catalogue(items)))
+
+
+def _change(signer: Signer, ship: str, kind: str, changed: Callable[[bytes | None], bytes]) -> Script[Decided]:
+    """changed: the new body for the newest one, None if there is none yet; it may raise ValueError."""
+    yield from lock(ship)
+    before = yield from newest_body(ship, kind)
+    try:
+        body = changed(before)
+    except ValueError as error:
+        raise Refused("decision_unfit", str(error)) from None
+    if body == before:
+        return Decided((yield from newest_of(ship, kind)), new=False)
+    return Decided((yield from issue(signer.key, ship, kind, body, signer.now_s, signer.by)), new=True)
+
+
+def _joined(old: Iterable[tuple[T, str]], new: Iterable[T], reason: str) -> tuple[tuple[T, str], ...]:
+    """What is listed keeps its place and its reason."""
+    known = dict(old)
+    return (*known.items(), *((what, reason) for what in dict.fromkeys(new) if what not in known))

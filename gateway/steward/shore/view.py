@@ -1,0 +1,188 @@
+"""The fleet page's words and figures: what an operator needs to see first, in plain language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from steward.domain.topics import CLASS_WORDS, IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY
+from steward.shore.alarms import Alarm, AlarmKind
+from steward.shore.bundle import LinkState, Node
+from steward.shore.downs import Issued
+from steward.shore.fleet import Fleet, GatewayLine, ShipLine
+from steward.shore.work import HEARD_S
+
+BAR_WIDTH = 1000  # units of the class bar's own scale
+_ORDER = tuple(CLASS_WORDS[cls] for cls in (SAFETY, MONEY, IDENTITY, INSIGHT, TELEMETRY))
+_ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = MappingProxyType(
+    {
+        AlarmKind.CONFLICT: (
+            "An event's number came again with other content.",
+            "Find out which copy is right: the first is kept. Was this gateway's disk cloned?",
+        ),
+        AlarmKind.DIGEST: (
+            "A gateway and shore disagree on what they hold.",
+            "Compare the range with the gateway's own log (GET /v1/events).",
+        ),
+        AlarmKind.LOST: (
+            "A gateway was restored from a backup, and events are gone.",
+            "They were made after the backup and never came ashore: check that voyage day's paper trail.",
+        ),
+        AlarmKind.GARBAGE: (
+            "Messages that are no batch.",
+            "Look at who may publish there, and whether the gateway runs a newer version than shore.",
+        ),
+        AlarmKind.UNREGISTERED: (
+            "A ship or gateway that nobody added wants to send.",
+            "If it is ours: steward shore ship add SHIP --gateway NAME.",
+        ),
+    }
+)
+
+
+def page_facts(
+    node: Node, fleet: Fleet, here: Mapping[tuple[str, str], bool], links: Sequence[LinkState], now_s: int
+) -> dict[str, Any]:
+    """What the templates use."""
+    ships = [_ship(ship, here, now_s) for ship in fleet.ships]
+    behind = sum(ship["missing"] > 0 for ship in ships)
+    silent = sum(ship["silent"] for ship in ships)
+    return {
+        "node": node,
+        "now": f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M:%S}",
+        "up": duration(now_s - node.started_s),
+        "ships": ships,
+        "figures": {
+            "ships": len(ships),
+            "behind": behind,
+            "silent": silent,
+            "missing": sum(ship["missing"] for ship in ships),
+            "bytes": size(sum(ship["bytes"] for ship in ships)),
+            "events": sum(gateway.events for ship in fleet.ships for gateway in ship.gateways),
+        },
+        "classes": _ORDER,
+        "bar_width": BAR_WIDTH,
+        "alarms": [_alarm(alarm, now_s) for alarm in fleet.alarms],
+        "links": links,
+        "news": _news(len(fleet.alarms), silent, [link for link in links if not link.connected]),
+    }
+
+
+def duration(seconds: int) -> str:
+    """Two units at most."""
+    seconds = max(seconds, 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if days:
+        return f"{days} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
+def size(count: int) -> str:
+    """Bytes, in the largest unit that leaves two digits or more."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 10_000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:,.0f} {unit}"
+
+
+def _ship(ship: ShipLine, here: Mapping[tuple[str, str], bool], now_s: int) -> dict[str, Any]:
+    gateways = [_gateway(gateway, here.get((gateway.ship, gateway.gateway)), now_s) for gateway in ship.gateways]
+    total = sum(ship.today.values())
+    return {
+        "name": ship.ship,
+        "gateways": gateways,
+        "missing": ship.missing,
+        "missing_bytes": size(ship.missing_bytes),
+        "silent": bool(gateways) and all(gateway["light"] == "bad" for gateway in gateways),
+        "bytes": total,
+        "today": size(total),
+        "bars": _bars(ship.today, total),
+        "decisions": [_decision(issued, ship) for issued in ship.decisions],
+    }
+
+
+def _gateway(gateway: GatewayLine, is_here: bool | None, now_s: int) -> dict[str, Any]:
+    quiet_s = now_s - gateway.contact_s
+    if not gateway.contact_s:
+        light, words = "calm", "never heard"
+    elif is_here is False:
+        light, words = "bad", "link down"
+    elif quiet_s > HEARD_S:
+        light, words = "bad", "silent"
+    elif gateway.missing:
+        light, words = "busy", "catching up"
+    else:
+        light, words = "ok", "up to date"
+    return {
+        "name": gateway.gateway,
+        "light": light,
+        "words": words,
+        "contact": f"{duration(quiet_s)} ago" if gateway.contact_s else "",
+        "version": gateway.version or "",
+        "events": gateway.events,
+        "missing": gateway.missing,
+        "missing_bytes": size(gateway.missing_bytes),
+        "behind": "" if gateway.behind_s is None else duration(now_s - gateway.behind_s),
+        "again": gateway.duplicates,
+        "conflicts": gateway.conflicts,
+        "lost": gateway.lost,
+    }
+
+
+def _decision(issued: Issued, ship: ShipLine) -> dict[str, Any]:
+    has = [name for name, versions in ship.applied.items() if versions.get(issued.kind, 0) >= issued.version]
+    lacks = [name for name in ship.applied if name not in has]
+    return {
+        "kind": issued.kind,
+        "at": _date(issued.issued_s),
+        "by": issued.by,
+        "light": "ok" if not lacks else "busy",
+        "words": "applied by all" if not lacks else f"not applied yet by {', '.join(lacks)}",
+    }
+
+
+def _bars(today: Mapping[str, int], total: int) -> list[dict[str, Any]]:
+    """Each class's part of a bar of BAR_WIDTH units."""
+    bars, start = [], 0.0
+    for word in _ORDER:
+        width = today[word] / total * BAR_WIDTH if total else 0.0
+        bars.append({"word": word, "start": round(start), "width": round(width), "size": size(today[word])})
+        start += width
+    return bars
+
+
+def _alarm(alarm: Alarm, now_s: int) -> dict[str, Any]:
+    said, todo = _ALARM_WORDS[alarm.kind]
+    where = " ".join(part for part in (alarm.ship, alarm.gateway) if part) or "the whole fleet"
+    number = f"event {alarm.seq} of epoch {alarm.epoch}" if alarm.seq else ""
+    return {
+        "said": said,
+        "todo": todo,
+        "kind": str(alarm.kind),
+        "where": where,
+        "number": number,
+        "detail": alarm.detail,
+        "count": alarm.count,
+        "last": f"{duration(now_s - alarm.last_s)} ago",
+    }
+
+
+def _date(unix_s: int) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M}"
+
+
+def _news(alarms: int, silent: int, down: Sequence[LinkState]) -> str:
+    """One sentence that changes only when somebody should look; screen readers speak it."""
+    said = []
+    if alarms:
+        said.append(f"{alarms} alarm{'s' if alarms > 1 else ''}")
+    if silent:
+        said.append(f"{silent} ship{'s' if silent > 1 else ''} not heard")
+    said += [f"no connection to the {link.name}" for link in down]
+    return f"{', '.join(said)}." if said else "All well."
