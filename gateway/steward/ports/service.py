@@ -1,9 +1,171 @@
-"""What guest service keeps: profiles behind their look-up log, notes, recovery cases, crew, catalogue, offers."""
+"""What guest service keeps: profiles behind their look-up log, notes, recovery cases, crew, catalogue, offers.
+
+Whatever crew may read of a guest is read by `disclose` and `search`, which write the look-up log in the same
+transaction; `log_look_up` does the same for what is read elsewhere in the transaction (folio, charges, bands). A look
+that the policy does not permit (domain/viewing.py) raises ValueError: services ask first, the store makes sure.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from steward.domain.care import Case, CaseId, Note, NoteId
+from steward.domain.catalogue import Catalogue, Item, ItemId
+from steward.domain.crew import CrewMember, CrewSession, SessionId
+from steward.domain.ids import GuestRef, OutletId
+from steward.domain.offers import Offer, OfferId, Scored
+from steward.domain.profiles import Disclosed, Photo, Profile
+from steward.domain.viewing import LookUp, Viewer
 
-class ServiceTx(Protocol):
+Counts = Mapping[ItemId, int]
+
+
+class Ranker(Protocol):
+    """Orders what may be offered. Deterministic: the same counts give the same order."""
+
+    @property
+    def version(self) -> str:
+        """Name and version, for the log of decisions."""
+        ...
+
+    def rank(self, items: Sequence[Item], taken_now: Counts, taken_ever: Counts) -> Sequence[Scored]:
+        """All of `items`, best first. taken_now: how often each was taken around this hour; taken_ever: at any."""
+        ...
+
+
+class LookUpTx(Protocol):
+    """Profiles, photos, notes and cases: written freely, read only with a row in the log."""
+
+    def put_profile(self, profile: Profile) -> None:
+        """Insert or replace by ref. Raises ValueError for one that cannot be kept."""
+        ...
+
+    def put_photo(self, photo: Photo) -> None:
+        """Insert or replace by ref. Raises ValueError if it is too large, or neither JPEG nor PNG."""
+        ...
+
+    def has_profile(self, ref: GuestRef) -> bool: ...
+    def photo_hash(self, ref: GuestRef) -> str | None:
+        """SHA-256 of the photo in hex, for an import that wants to know whether it changes; None if there is none."""
+        ...
+
+    def drop_profile(self, ref: GuestRef) -> None:
+        """Remove profile and photo."""
+        ...
+
+    def put_note(self, note: Note) -> None: ...
+    def drop_note(self, note: NoteId) -> None: ...
+    def note_place(self, note: NoteId) -> Note | None:
+        """The note without its text: whose it is, and for which purpose."""
+        ...
+
+    def note_count(self, ref: GuestRef) -> int: ...
+    def sweep_notes(self, now_s: int) -> int:
+        """Delete the notes that have expired; how many."""
+        ...
+
+    def open_case(self, case: Case) -> None:
+        """Record a new case. Raises Conflict if its id is known."""
+        ...
+
+    def close_case(self, case: CaseId, by: str, at_s: int, outcome: str) -> None:
+        """Close an open case; one that is closed stays as it is."""
+        ...
+
+    def case_place(self, case: CaseId) -> Case | None:
+        """The case without its texts."""
+        ...
+
+    def open_case_count(self, ref: GuestRef) -> int:
+        """How many cases of this guest are open."""
+        ...
+
+    def open_cases(self, outlet: OutletId | None) -> Sequence[Case]:
+        """Open cases without their texts, oldest first; None: of all outlets."""
+        ...
+
+    def disclose(self, look: LookUp) -> Disclosed:
+        """Log this look with its event, and read exactly its fields. Notes: of its purpose, not expired at `at_s`.
+
+        A broken glass shows the notes of every purpose. Raises ValueError if the policy forbids the look.
+        """
+        ...
+
+    def search(self, viewer: Viewer, query: str, at_s: int, limit: int) -> Sequence[Disclosed]:
+        """Guests aboard at `at_s` of whom a word of a name begins so, or whose cabin is this number; by name.
+
+        Each hit is a look-up of its own, of the names and the cabin as far as the viewer may see them; how the guest
+        was found is in its `way`.
+        """
+        ...
+
+    def log_look_up(self, look: LookUp) -> LookUp:
+        """Log a look whose fields this transaction reads elsewhere. Returns it with its seq."""
+        ...
+
+    def look_ups(self, after_seq: int, limit: int) -> Sequence[LookUp]:
+        """The log in order, for the privacy officer."""
+        ...
+
+    def look_ups_of(self, ref: GuestRef, limit: int) -> Sequence[LookUp]:
+        """Who looked at this guest, newest first."""
+        ...
+
+
+class CrewTx(Protocol):
+    def put_crew(self, member: CrewMember) -> None:
+        """Insert or replace by ref."""
+        ...
+
+    def crew(self, ref: GuestRef) -> CrewMember | None: ...
+    def crew_members(self) -> Sequence[CrewMember]:
+        """By ref."""
+        ...
+
+    def drop_crew(self, ref: GuestRef) -> None: ...
+    def put_session(self, session: CrewSession) -> None:
+        """Insert or replace by id."""
+        ...
+
+    def session(self, session: SessionId) -> CrewSession | None: ...
+    def drop_session(self, session: SessionId) -> None: ...
+    def sessions_of(self, ref: GuestRef) -> Sequence[CrewSession]:
+        """Oldest first."""
+        ...
+
+    def sweep_sessions(self, seen_before_s: int, created_before_s: int) -> int:
+        """Delete the sessions last seen, or made, before these times; how many."""
+        ...
+
+
+class OfferTx(Protocol):
+    def put_catalogue(self, catalogue: Catalogue) -> None:
+        """Replace the whole catalogue. Raises ValueError if it cannot be, Conflict if its version is lower."""
+        ...
+
+    def catalogue(self) -> Catalogue: ...
+    def catalogue_version(self) -> int: ...
+    def items_at(self, outlet: OutletId) -> Sequence[Item]:
+        """The catalogue's items of one outlet, in its order. Quick however large the catalogue is."""
+        ...
+    def put_offer(self, offer: Offer) -> None:
+        """Insert or replace by id."""
+        ...
+
+    def offer(self, offer: OfferId) -> Offer | None: ...
+    def offers_of(self, ref: GuestRef, since_s: int) -> Sequence[Offer]:
+        """Shown at or after `since_s`, oldest first."""
+        ...
+
+    def taken(self, outlet: OutletId, since_s: int) -> Sequence[tuple[ItemId, int, int]]:
+        """(item, hour of the ship's day, how often): accepted offers of this outlet since then."""
+        ...
+
+    def sold(self, outlet: OutletId, since_s: int, utc_offset_s: int) -> Sequence[tuple[str, int, int]]:
+        """(description, hour of the ship's day, how often): posted charges of this outlet since then."""
+        ...
+
+
+class ServiceTx(LookUpTx, CrewTx, OfferTx, Protocol):
     """Part of ports.Tx."""

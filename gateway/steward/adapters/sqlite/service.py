@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from steward.adapters.sqlite.statements import Statements
+from steward.adapters.sqlite.crew import CrewTx
+from steward.adapters.sqlite.lookups import LookUpTx
+from steward.adapters.sqlite.offers import OfferTx
 
 
-class ServiceTx(Statements):
+class ServiceTx(LookUpTx, CrewTx, OfferTx):
     """Part of SqliteTx."""
