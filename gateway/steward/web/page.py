@@ -13,20 +13,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
 from steward.services.board import HELD, NEUTRAL, SUCCESSES, BoardSnapshot
 from steward.web.bundle import ReaderStatus, Services
 from steward.web.errors import Problem
+from steward.web.facts import FactReader
+from steward.web.machine_view import band_rows, link_rows, machine_rows
 from steward.web.schemas import HealthView
 from steward.web.words import alert, plain
 
 _FOLDER = Path(__file__).parent
-_STATIC = {
-    "steward.css": "text/css; charset=utf-8",
-    "steward.js": "text/javascript; charset=utf-8",
-    "steward.svg": "image/svg+xml",
-}
 _BAR_WIDTH = 1000  # units of the split bar's own scale
 _SPLIT = (
     ("exchange", "with the band"),
@@ -47,44 +44,43 @@ _STATE_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 
 class Page:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, facts: FactReader) -> None:
+        self._facts_of_store = facts
         self._services = services
         loader = FileSystemLoader(_FOLDER / "templates")
         self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        self._files = {name: (_FOLDER / "static" / name).read_bytes() for name in _STATIC}
 
     def install(self, app: FastAPI) -> None:
         html = {"response_class": HTMLResponse, "include_in_schema": False}
         app.add_api_route("/", self.show, methods=["GET"], **html)  # type: ignore[arg-type]
         app.add_api_route("/live", self.show_live, methods=["GET"], **html)  # type: ignore[arg-type]
-        app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
         app.add_api_route(
             "/healthz", self.healthz, methods=["GET"], tags=["monitor"], summary="Is the gateway working?"
         )
 
     async def show(self) -> HTMLResponse:
-        return HTMLResponse(self._templates.get_template("status.html").render(self._facts()))
+        return HTMLResponse(self._templates.get_template("status.html").render(await self._facts()))
 
     async def show_live(self) -> HTMLResponse:
         """The part of the page that changes."""
-        return HTMLResponse(self._templates.get_template("live.html").render(self._facts()))
-
-    async def static(self, name: str) -> Response:
-        """One of three files, held in memory: no path of the caller's ever reaches the file system."""
-        body = self._files.get(name)
-        if body is None:
-            raise Problem(404, "no_such_path", "there is nothing at this path: see /openapi.json")
-        return Response(body, media_type=_STATIC[name], headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(self._templates.get_template("live.html").render(await self._facts()))
 
     async def healthz(self) -> HealthView:
-        """Answers ok if the store can be read. Needs no token and tells nothing else."""
-        await self._services.store.read(lambda tx: tx.epoch())
+        """Answers ok if the store takes a write, the gateway's own tasks run, the disk has room and the clock is
+        believed; 503 otherwise, with every reason in `errors`. Needs no token and tells nothing else.
+        """
+        troubles = await self._services.health.check()
+        if troubles:
+            errors = [{"where": trouble.where, "problem": trouble.code} for trouble in troubles]
+            said = plain(troubles[0].code)
+            raise Problem(503, troubles[0].code, f"{said.said} {said.todo}".strip(), errors=errors)
         return HealthView(status="ok", gateway=self._services.identity.gateway)
 
-    def _facts(self) -> dict[str, Any]:
+    async def _facts(self) -> dict[str, Any]:
         services, identity = self._services, self._services.identity
         now = services.clock.now()
-        board = services.board.snapshot()
+        board, board_ages = services.board.snapshot(), services.board.tap_ages(now.unix_s)
+        facts = await self._facts_of_store.get()
         readers = [_reader(reader) for reader in services.readers()]
         refused = sum(board["refusals"].values())
         return {
@@ -99,6 +95,9 @@ class Page:
             "split": _split(board),
             "bar_width": _BAR_WIDTH,
             "readers": readers,
+            "bands": band_rows(facts, board_ages),
+            "link": link_rows(facts.link, now.unix_s),
+            "machine": machine_rows(services),
             "recent": [_tap(tap, self._time(tap["at_s"])) for tap in board["recent"]],
             "news": _news(sum(board["alerts"].values()), sum(reader["light"] == "bad" for reader in readers)),
         }

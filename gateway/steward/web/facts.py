@@ -1,0 +1,68 @@
+"""What the status page and /metrics read from the store: counts only, and not more often than every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from steward.domain.guests import BandState
+from steward.errors import Busy, StoreUnavailable
+from steward.ports import Tx
+from steward.web.bundle import LinkStatus, Services
+
+FRESH_MS = 3000
+LOOKS_AT_ONCE = 2000  # of the log, read at one time
+_BEYOND = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """readable False: the store did not answer; the counts are then those of before."""
+
+    bands: Mapping[tuple[BandState, bool], int] = field(default_factory=dict)
+    approvals_pending: int = 0
+    recovery_open: int = 0
+    look_ups: Mapping[str, int] = field(default_factory=dict)  # by role, the whole log
+    link: LinkStatus | None = None
+    readable: bool = True
+
+
+class FactReader:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = asyncio.Lock()
+        self._read: tuple[float, StoreFacts] | None = None
+        self._looks: Counter[str] = Counter()
+        self._counted: int | None = None  # up to which look-up
+
+    async def get(self) -> StoreFacts:
+        """Callers at the same time share one reading."""
+        async with self._lock:
+            now_ms = self._services.clock.monotonic_ms()
+            if self._read is None or not 0 <= now_ms - self._read[0] < FRESH_MS:
+                self._read = (now_ms, await self._fresh())
+            return self._read[1]
+
+    async def _fresh(self) -> StoreFacts:
+        try:
+            return replace(await self._services.store.read(self._count), link=await self._services.link())
+        except (StoreUnavailable, Busy):
+            return replace(self._read[1] if self._read is not None else StoreFacts(), readable=False)
+
+    def _count(self, tx: Tx) -> StoreFacts:
+        """On a thread of the store's; nobody else counts meanwhile, the lock is held."""
+        if self._counted is None:
+            newest = tx.looks_before(_BEYOND, 1)
+            self._looks.update(tx.look_up_counts())
+            self._counted = newest[0].seq if newest else 0
+        for look in tx.look_ups(self._counted, LOOKS_AT_ONCE):
+            self._looks[look.role] += 1
+            self._counted = look.seq
+        return StoreFacts(
+            bands=dict(tx.band_counts()),
+            approvals_pending=len(tx.pending_approvals()),
+            recovery_open=len(tx.open_cases(None)),
+            look_ups=dict(self._looks),
+        )

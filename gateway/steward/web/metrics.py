@@ -1,0 +1,206 @@
+"""Figures for Prometheus at /metrics. Nothing in them is about a guest, and no label can have many values.
+
+Without TLS the gateway is reached from this machine only, and so are the figures. With TLS the caller shows an API
+token of role monitor: what a ship sells and refuses by the minute is nobody else's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+
+from fastapi import FastAPI, Request
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from steward.domain.topics import CLASS_WORDS
+from steward.services.board import LATENCY_BOUNDS_S
+from steward.services.supervise import TaskState
+from steward.web.bundle import Services
+from steward.web.errors import Problem
+from steward.web.facts import FactReader, StoreFacts
+from steward.web.gate import bearer
+from steward.web.roles import Role
+
+_READER_STATES = ("starting", "idle", "waiting", "busy", "fault", "stopped")
+
+
+class MetricsPage:
+    def __init__(self, services: Services, facts: FactReader, streams: Sized) -> None:
+        self._services = services
+        self._facts = facts
+        self._streams = streams
+        self._process = ProcessCollector(registry=None)
+
+    def install(self, app: FastAPI) -> None:
+        app.add_api_route("/metrics", self.show, methods=["GET"], include_in_schema=False)
+
+    async def show(self, request: Request) -> Response:
+        """Prometheus' text format, or OpenMetrics for whoever asks for it."""
+        if self._services.front.https:
+            principal = bearer(request.scope, self._services.find_token)
+            if principal.role is not Role.MONITOR:
+                raise Problem(403, "role_not_allowed", "the figures are for monitor: use a token of that role")
+        healthy = not await self._services.health.check()
+        registry = CollectorRegistry()
+        registry.register(Snapshot(self._services, await self._facts.get(), healthy, len(self._streams)))
+        registry.register(self._process)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+
+
+class Snapshot(Collector):
+    """The gateway's figures at one moment."""
+
+    def __init__(self, services: Services, facts: StoreFacts, healthy: bool, streams: int) -> None:
+        self._services = services
+        self._facts = facts
+        self._healthy = healthy
+        self._streams = streams
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # asked of it at registration; one registry lives for one answer
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._gateway()
+        yield from self._taps()
+        yield from self._readers_and_bands()
+        yield from self._store()
+        yield from self._tasks()
+        yield from self._link()
+
+    def _gateway(self) -> Iterator[Metric]:
+        services, identity = self._services, self._services.identity
+        versions, now = services.machine.versions, services.clock.now()
+        labels = ("ship", "gateway", "role", "version", "schema", "python", "key_version")
+        info = GaugeMetricFamily("steward_build_info", "Which gateway this is; always 1.", labels=labels)
+        newest = str(versions.keys[0]) if versions.keys else ""
+        values = (identity.ship, identity.gateway, identity.role, versions.gateway, str(versions.schema))
+        info.add_metric((*values, versions.python, newest), 1)
+        yield info
+        yield _gauge("steward_healthy", "1 if /healthz answers ok.", self._healthy)
+        yield _gauge("steward_start_time_seconds", "Unix time of the start.", identity.started_s)
+        yield _gauge("steward_clock_seconds", "Unix time as the gateway reads it.", now.unix_s)
+        yield _gauge("steward_clock_trusted", "1 if the clock can be believed.", now.trusted)
+        certificate = services.certificate()
+        if certificate is not None:
+            yield _gauge("steward_certificate_expiry_seconds", "Unix time of its end.", certificate.not_after_s)
+
+    def _taps(self) -> Iterator[Metric]:
+        board = self._services.board
+        taps = CounterMetricFamily("steward_taps", "Taps by what came of them.", labels=("purpose", "result"))
+        charges = CounterMetricFamily("steward_charges", "Charges at tills by what came of them.", labels=("result",))
+        for (purpose, result), count in sorted(board.results().items()):
+            taps.add_metric((purpose, result), count)
+            if purpose == "till" and result != "idle":
+                charges.add_metric(("posted" if result == "done" else result,), count)
+        yield taps
+        yield charges
+        snapshot = board.snapshot()
+        yield _counter(
+            "steward_charges_posted", "Charges posted, after a PIN or photo too.", snapshot["charges_posted"]
+        )
+        yield _by("steward_refusals", "Refused taps by code.", "code", snapshot["refusals"].items())
+        yield _by("steward_alerts", "Alerts for the staff by kind.", "kind", snapshot["alerts"].items())
+        times = HistogramMetricFamily("steward_tap_seconds", "From band in the field to decision.", labels=("purpose",))
+        for purpose, histogram in sorted(board.latency().items()):
+            times.add_metric((purpose,), _cumulative(histogram.counts), histogram.sum_s)
+        yield times
+
+    def _readers_and_bands(self) -> Iterator[Metric]:
+        services = self._services
+        states = dict.fromkeys(_READER_STATES, 0)
+        up = GaugeMetricFamily("steward_reader_up", "1 unless the reader has failed.", labels=("reader", "purpose"))
+        for reader in services.readers():
+            states[reader.state] = states.get(reader.state, 0) + 1
+            up.add_metric((reader.name, reader.purpose), reader.state not in ("fault", "stopped"))
+        yield up
+        yield _gauges("steward_readers", "Readers by state.", "state", states.items())
+        bands = GaugeMetricFamily("steward_bands", "Bands by state and kind.", labels=("state", "kind"))
+        for (state, active), count in sorted(self._facts.bands.items()):
+            bands.add_metric((state.value, "active" if active else "passive"), count)
+        yield bands
+        ages = services.board.tap_ages(services.clock.now().unix_s)
+        yield _gauges("steward_bands_last_tap", "Bands by the age of their last tap.", "age", ages.items())
+
+    def _store(self) -> Iterator[Metric]:
+        vitals = self._services.machine.vitals()
+        yield _counter("steward_store_commits", "Durable commits.", vitals.commits)
+        yield _counter("steward_store_writes", "Transactions carried out in them.", vitals.writes)
+        yield _counter("steward_store_failures", "Commits that failed.", vitals.write_failures)
+        yield _gauge("steward_store_readable", "1 if the last read of the store succeeded.", self._facts.readable)
+        yield _gauge("steward_database_bytes", "Size of the database with its log.", vitals.database_bytes)
+        yield _gauge("steward_disk_free_bytes", "Free on the database's disk.", vitals.disk_free_bytes)
+        yield _gauge("steward_disk_size_bytes", "Size of the database's disk.", vitals.disk_total_bytes)
+        yield _gauge("steward_approvals_pending", "Corrections waiting for approval.", self._facts.approvals_pending)
+        yield _gauge("steward_recovery_cases_open", "Guests to be helped, not sold to.", self._facts.recovery_open)
+        yield _by("steward_look_ups", "Look-ups in the log by role.", "role", self._facts.look_ups.items())
+        yield _gauge("steward_http_streams", "Handhelds that listen for taps.", self._streams)
+
+    def _tasks(self) -> Iterator[Metric]:
+        restarts = CounterMetricFamily("steward_task_restarts", "Restarts after a failure.", labels=("task",))
+        running = GaugeMetricFamily("steward_task_running", "1 while the task runs.", labels=("task",))
+        for name, status in sorted(self._services.machine.tasks().items()):
+            restarts.add_metric((name,), status.restarts)
+            running.add_metric((name,), status.state is TaskState.RUNNING)
+        yield restarts
+        yield running
+
+    def _link(self) -> Iterator[Metric]:
+        """Nothing at all without a link: an alert on a missing figure is then the operator's own choice."""
+        link = self._facts.link
+        if link is None:
+            return
+        up, now_s = link.uplink, self._services.clock.now().unix_s
+        oldest_s = 0 if up.waiting.oldest_at_s is None else max(now_s - up.waiting.oldest_at_s, 0)
+        yield _gauge("steward_link_connected", "1 while there is a connection to the broker.", up.connected)
+        yield _gauge("steward_link_answering", "1 while shore answers over it.", up.answering)
+        yield _gauge("steward_link_queue_events", "Events that shore has not acknowledged.", up.waiting.events)
+        yield _gauge("steward_link_queue_bytes", "Bytes of their payloads.", up.waiting.bytes)
+        yield _gauge("steward_link_queue_oldest_seconds", "Age of the oldest of them.", oldest_s)
+        yield _gauge("steward_link_rtt_seconds", "Round trip; 0 before the first.", (up.rtt_ms or 0) / 1000)
+        yield _gauge("steward_link_window_bytes", "How much may be under way at once.", up.window_bytes)
+        yield _counter("steward_link_batches", "Batches sent.", up.batches)
+        yield _counter("steward_link_batches_lost", "Batches sent once more.", up.lost)
+        yield _counter("steward_link_rewinds", "Times that shore had less than before.", up.rewound)
+        yield _counter("steward_link_divergences", "Ranges of events that shore has otherwise.", up.diverged)
+        sockets = (("sent", link.socket.sent), ("received", link.socket.received))
+        yield _by("steward_link_socket_bytes", "Bytes at the socket by direction.", "direction", sockets)
+        spent = [(CLASS_WORDS[cls], count) for cls, count in sorted(up.bytes_today.items())]
+        yield _gauges("steward_link_bytes_today", "Bytes sent since the ship's midnight, by class.", "class", spent)
+        limits = [(CLASS_WORDS[cls], count) for cls, count in sorted(up.budget.items())]
+        yield _gauges("steward_link_budget_bytes", "Bytes a class may send in a day.", "class", limits)
+        versions = sorted(link.down_versions.items())
+        yield _gauges("steward_link_down_version", "Newest decision from shore applied, by kind.", "kind", versions)
+
+
+def _gauge(name: str, said: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, said, value=float(value))
+
+
+def _counter(name: str, said: str, value: float) -> Metric:
+    return CounterMetricFamily(name, said, value=float(value))
+
+
+def _by(name: str, said: str, label: str, values: Iterable[tuple[str, int]]) -> Metric:
+    family = CounterMetricFamily(name, said, labels=(label,))
+    for value, count in values:
+        family.add_metric((value,), count)
+    return family
+
+
+def _gauges(name: str, said: str, label: str, values: Iterable[tuple[str, int]]) -> Metric:
+    family = GaugeMetricFamily(name, said, labels=(label,))
+    for value, count in values:
+        family.add_metric((value,), count)
+    return family
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    buckets, total = [], 0
+    for bound, count in zip((*map(str, LATENCY_BOUNDS_S), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
