@@ -1,0 +1,290 @@
+"""What every page of the crew's stands on: routes as data, default deny, the session, forms, words, the layout.
+
+How to add pages (a module beside this one):
+
+1. A class with `routes() -> list[PageRoute]` and `nav() -> list[NavItem]`; hand it to `Pages` in web/api.py.
+   A route names the crew roles that may use it (`roles=frozenset({CrewRole.PURSER})`) or says `public=True`; a route
+   that does neither cannot be made. `shift=True` if a shift (outlet and purpose) must have been chosen before.
+2. A handler is `async def show(self, call: PageCall) -> Response`. `call.t("purser.folio.title")` is a text,
+   `call.session` who is signed in (`call.viewer()` for look-ups), `call.path["ref"]` a part of the path,
+   `call.form["reason"]` a field of a POST. Answer with `call.page("purser_folio.html", folio=...)` or
+   `call.go("/purser")` (303, after every POST that changed something). Raise a StewardError or `PageError`: it
+   becomes a page in the viewer's language, by its code (`errors.CODE_said`, `errors.CODE_todo`).
+3. Templates extend `layout.html`: blocks `title`, `main`, `head`, `dock`. All texts come from
+   `locales/{en,nb}/NAME.toml` by `{{ t("NAME.key") }}`. A form is
+   `{% from "form.html" import form_begin %}` and `{{ form_begin(csrf, "/purser/void") }} ... </form>`,
+   which carries the session's token; a POST without it, or from another origin, never reaches a handler.
+4. Scripts and styles are files in `static/`, named by `{{ asset("crew.js") }}`. No inline script, style or handler:
+   the content security policy refuses them.
+
+Every answer is `Cache-Control: no-store`. Names and notes never go into an address: search forms are POST.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import FastAPI
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from steward.domain.crew import CrewSession
+from steward.domain.viewing import CrewRole, Viewer
+from steward.errors import Refused, StewardError
+from steward.services.crew import LOGGED_OUT
+from steward.web.bundle import Services
+from steward.web.errors import Problem, problem_of
+from steward.web.pages import cookies, csrf
+from steward.web.pages.assets import Assets
+from steward.web.pages.language import LANGUAGES, Catalogue, Translator
+
+PAGES_TABLE = "steward_pages"  # on app.state: (method, path) -> PageRoute
+LOGIN, SHIFT = "/crew/login", "/crew/shift"
+FIELDS_MAX = 24
+FORM_TYPE = "application/x-www-form-urlencoded"
+_SECRET_BYTES = 32
+_DAY_S = 86_400
+
+
+class PageError(StewardError):
+    """A request the pages themselves refuse; shown by its code, in words."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """One page or form. Whoever is signed in with another role than these gets a 403, whoever is not the login."""
+
+    method: str
+    path: str
+    roles: frozenset[CrewRole]
+    handler: Callable[[PageCall], Awaitable[Response]]
+    public: bool = False  # also for those who are not signed in
+    shift: bool = False  # only once a shift is chosen
+
+    def __post_init__(self) -> None:
+        assert bool(self.roles) != self.public, f"{self.path}: either roles or public"
+        assert self.method in ("GET", "POST"), self.path
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """A place in the bar at the bottom. Shown to those whose role may go there. icon: of static/icons.svg."""
+
+    path: str
+    key: str  # its text
+    icon: str
+    roles: frozenset[CrewRole]
+
+
+class PageCall:
+    """One request for a page: what was asked, by whom, in which language."""
+
+    def __init__(self, site: Pages, request: Request, session: CrewSession | None, form: Mapping[str, str]) -> None:
+        self._site = site
+        self._new_visit: str | None = None
+        self.request = request
+        self.services = site.services
+        self.session = session
+        self.form = form
+        self.path: Mapping[str, str] = request.path_params
+        self.t = site.translator(request)
+
+    @property
+    def signed_in(self) -> CrewSession:
+        """The session of a route that is not public."""
+        assert self.session is not None
+        return self.session
+
+    def viewer(self) -> Viewer:
+        """Who looks, for which purpose. Raises Refused no_shift until a shift is chosen."""
+        return self.services.crew.viewer(self.signed_in)
+
+    def now_s(self) -> int:
+        return self.services.clock.now().unix_s
+
+    def time(self, unix_s: int) -> str:
+        """Ship's time: of day if it is near, else with the date."""
+        offset_min, now_s = self.services.identity.utc_offset_min, self.now_s()
+        near = abs(now_s - unix_s) < _DAY_S // 2
+        return (self.t.time if near else self.t.day_time)(unix_s, offset_min)
+
+    @property
+    def secret(self) -> str:
+        """What this browser's forms are bound to: its session, or before the PIN its visit. Made if there is none."""
+        bound = bound_secret(self.request, self.session)
+        if bound is None:
+            bound = self._new_visit = self._new_visit or secrets.token_urlsafe(_SECRET_BYTES)
+        return bound
+
+    def page(self, template: str, status: int = 200, **facts: Any) -> Response:
+        """A whole page, or a part of one for a script."""
+        body = self._site.render(template, self, facts)
+        return self.keep_visit(HTMLResponse(body, status))
+
+    def go(self, path: str) -> Response:
+        """On to another page of ours."""
+        assert path.startswith("/")
+        assert not path.startswith("//")
+        return self.keep_visit(RedirectResponse(path, 303))
+
+    def keep_visit(self, response: Response) -> Response:
+        if self._new_visit is not None:
+            cookies.set_cookie(self.request, response, cookies.VISIT, self._new_visit)
+        return response
+
+
+class Pages:
+    """The pages of all modules, and what they share."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.assets = Assets()
+        self._catalogue = Catalogue()
+        self._nav: list[NavItem] = []
+        loader = FileSystemLoader(Path(__file__).parents[1] / "templates")
+        self._templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._templates.globals["asset"] = self.assets.address
+
+    def install(self, app: FastAPI, routes: Iterable[PageRoute], nav: Iterable[NavItem] = ()) -> None:
+        """Add pages to the application, and to its table of who may see what."""
+        table: dict[tuple[str, str], PageRoute] = getattr(app.state, PAGES_TABLE, {})
+        for route in routes:
+            assert (route.method, route.path) not in table, f"{route.path} twice"
+            table[(route.method, route.path)] = route
+            app.add_route(route.path, self._guarded(route), methods=[route.method], include_in_schema=False)
+        setattr(app.state, PAGES_TABLE, table)
+        self._nav.extend(nav)
+
+    def translator(self, request: Request) -> Translator:
+        setting = cookies.read_cookie(request, cookies.LANGUAGE)
+        return self._catalogue.translator(setting, request.headers.get("accept-language", ""))
+
+    def render(self, template: str, call: PageCall, facts: Mapping[str, Any]) -> str:
+        session = call.session
+        shared = {
+            "t": call.t,
+            "languages": LANGUAGES,
+            "csrf": csrf.form_token(call.secret),
+            "session": session,
+            "nav": self._nav_of(session),
+            "shift": self._shift_of(session, call.t),
+            "here": call.request.url.path,
+            "identity": self.services.identity,
+            "back": call.request.url.path if call.request.method == "GET" else "/crew",
+        }
+        return self._templates.get_template(template).render(shared | dict(facts))
+
+    def _nav_of(self, session: CrewSession | None) -> Sequence[NavItem]:
+        return [item for item in self._nav if session is not None and session.role in item.roles]
+
+    def _shift_of(self, session: CrewSession | None, t: Translator) -> tuple[str, str] | None:
+        """Outlet and purpose in words."""
+        outlet = self.services.crew.outlets.get(session.outlet) if session and session.outlet else None
+        if session is None or session.purpose is None or outlet is None:
+            return None
+        return outlet.title, t(f"words.purpose.{session.purpose}")
+
+    def _guarded(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if request.method != route.method:  # HEAD would run a look-up, or a stream without end
+                return PlainTextResponse("", 405, headers={"Allow": route.method})
+            call = PageCall(self, request, None, {})
+            try:
+                return await self._answer(route, call)
+            except (StewardError, Problem) as error:
+                return self._failed(call, error)
+
+        return answer
+
+    async def _answer(self, route: PageRoute, call: PageCall) -> Response:
+        request = call.request
+        call.session = await self._session(request)
+        if route.method == "POST":
+            call.form = await _checked_form(request, call.session)
+        if not route.public:
+            session = call.session
+            if session is None:
+                return _to_login(call)
+            if session.role not in route.roles:
+                raise PageError(403, "role_not_allowed")
+            if route.shift and (session.outlet is None or session.outlet not in self.services.crew.outlets):
+                return call.go(SHIFT)
+        return await route.handler(call)
+
+    async def _session(self, request: Request) -> CrewSession | None:
+        """Whose session this is. Another site's link does not act as the crew member who followed it."""
+        secret = cookies.read_cookie(request, cookies.SESSION)
+        if secret is None or (request.method == "GET" and not csrf.read_by_own_page(request)):
+            return None
+        try:
+            return await self.services.crew.session(secret)
+        except Refused as refused:
+            if refused.code != LOGGED_OUT:
+                raise
+            return None
+
+    def _failed(self, call: PageCall, error: StewardError | Problem) -> Response:
+        problem = error if isinstance(error, Problem) else _problem(error)
+        code = problem.code if call.t.known(f"errors.{problem.code}_said", "") else _generic(problem.status)
+        return call.page("error.html", problem.status, code=problem.code, shown_code=code)
+
+
+def bound_secret(request: Request, session: CrewSession | None) -> str | None:
+    return cookies.read_cookie(request, cookies.SESSION if session is not None else cookies.VISIT)
+
+
+async def _checked_form(request: Request, session: CrewSession | None) -> dict[str, str]:
+    """The fields of a form that our own page sent in this very session."""
+    if not csrf.from_own_page(request):
+        raise PageError(403, "form_foreign")
+    form = _fields(request, await request.body())
+    secret = bound_secret(request, session)
+    if secret is None or not csrf.token_fits(form.pop(csrf.FIELD, ""), secret):
+        raise PageError(403, "form_old")
+    return form
+
+
+def _fields(request: Request, body: bytes) -> dict[str, str]:
+    """Each field once, as UTF-8, NUL and other control characters but line breaks refused."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise PageError(415, "form_unreadable")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), True, True, errors="strict", max_num_fields=FIELDS_MAX)
+    except ValueError:
+        raise PageError(400, "form_unreadable") from None
+    form = dict(pairs)
+    if len(form) != len(pairs) or any(not _clean(value) for value in form.values()):
+        raise PageError(400, "form_unreadable")
+    return form
+
+
+def _clean(value: str) -> bool:
+    return all(char in "\r\n\t" or not (ord(char) < 32 or ord(char) == 127) for char in value)
+
+
+def _to_login(call: PageCall) -> Response:
+    """A browser goes to the login; a script, a picture or a stream is told 401."""
+    if call.request.method == "POST" or "text/html" in call.request.headers.get("accept", ""):
+        return call.go(LOGIN)
+    raise PageError(401, "signed_out")
+
+
+def _problem(error: StewardError) -> Problem:
+    return Problem(error.status, error.code, error.code) if isinstance(error, PageError) else problem_of(error)
+
+
+def _generic(status: int) -> str:
+    return {404: "not_found", 409: "refused", 503: "busy"}.get(status, "internal")

@@ -1,0 +1,40 @@
+"""A gateway with pages for each test; for the tests marked so, a real Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import async_playwright
+from tests.pages.pagekit import Browser, PageShip, page_ship
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+
+
+@pytest.fixture
+async def ship(tmp_path: Path) -> AsyncIterator[PageShip]:
+    async with page_ship(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser(ship: PageShip) -> AsyncIterator[Browser]:
+    async with ship.browser() as plain:
+        yield plain
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Chromium]:
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        await running.close()
