@@ -1,9 +1,10 @@
 # make demo    a day at sea on this machine, up until Ctrl-C   (ARGS="--once --report report.json", ARGS=--pcsc, ...)
 # make test    every test (ARGS="-k ledger" for some of them)
+# make soak    many more simulated voyages with faults (SEEDS=1000; SEEDS=1 FROM=4711 replays one)
 # make lint    ruff, mypy strict on both sides, import rules
 # make bench   the README's figures, measured here
 # Each sets up .venv first: see tools/setup.sh for what it installs.
-.PHONY: help demo test lint bench setup setup-tests clean
+.PHONY: help demo test soak lint bench setup setup-tests clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -34,6 +35,9 @@ lint: setup .venv/mpy-stubs
 	$(PY) -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $@ \
 	  $$(grep -E '^micropython-(esp32|stdlib)-stubs==' constraints.txt)
 	@touch $@
+
+soak: setup
+	@$(PY) -m tests.sim --seeds $(or $(SEEDS),1000) $(if $(FROM),--first $(FROM))
 
 bench: setup
 	@PYTHONPATH=tools $(PY) -m bench $(ARGS)

@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 
 import typer
 
-from steward import __version__, cli_init, cli_keys, cli_store, cli_tokens, config
+from steward import (
+    __version__,
+    cli_broker,
+    cli_import,
+    cli_init,
+    cli_keys,
+    cli_shore,
+    cli_store,
+    cli_tls,
+    cli_tokens,
+    config,
+)
 from steward.cli_common import ConfigOption, plain_errors
 from steward.errors import ConfigError
 
@@ -26,6 +37,10 @@ app = typer.Typer(
 )
 app.add_typer(cli_keys.app)
 app.add_typer(cli_tokens.app)
+app.add_typer(cli_shore.app)
+app.add_typer(cli_tls.app)
+app.add_typer(cli_broker.app)
+app.add_typer(cli_import.app)
 app.command("init")(cli_init.init)
 app.command("migrate")(cli_store.migrate)
 app.command("backup")(cli_store.backup)
@@ -45,11 +60,12 @@ def run(file: ConfigOption = None) -> None:
       steward run --config /etc/steward/steward.toml
       STEWARD_CONFIG=ship/steward.toml steward run
     """
-    from steward.app import serve, set_up_logging
+    from steward.app import serve
+    from steward.logs import set_up_logging
 
     with plain_errors():
         settings = config.load(config.find_file(file))
-        set_up_logging()
+        set_up_logging(settings.log.format, settings.log.level)
         asyncio.run(serve(settings))
 
 
@@ -76,8 +92,37 @@ def check_config(file: ConfigOption = None) -> None:
             if settings.gateway.api_tokens_file.exists():
                 raise
             tokens = f"no API tokens yet ({error.problem})"
-        readers = ", ".join(f"{r.name} ({r.purpose})" for r in settings.readers) or "none"
-        typer.echo(f"{settings.file}: good. Site {ring.site}, role {ring.role}, {tokens}. Readers: {readers}.")
+        typer.echo(f"{settings.file}: good. Site {ring.site}, role {ring.role}, {tokens}.")
+        for line in _found(settings):
+            typer.echo(line)
+
+
+def _found(settings: config.Config) -> list[str]:
+    """What the settings amount to, a line for each part; opens the certificates. Raises ConfigError."""
+    from steward.adapters.certificates import date
+    from steward.adapters.system import SystemClock
+    from steward.wiring import open_tls
+    from steward.wiring_link import check_link
+
+    now, http = SystemClock().now(), settings.http
+    tls = open_tls(settings, now)
+    check_link(settings)
+    place = f"{http.host} port {http.port or 'any free'}"
+    if tls is None:
+        served = f"{place}, without TLS: this machine only"
+    else:
+        status = tls.status(now)
+        more = f"; {status.problem}" if status.problem else ""
+        served = f"{place}, TLS for {', '.join(status.names)} until {date(status.not_after_s)}{more}"
+    link, broker, peers = settings.link, settings.broker, settings.ship
+    return [
+        f"Pages and API: {served}.",
+        f"Outlets: {', '.join(f'{outlet.id} ({outlet.kind})' for outlet in settings.outlets.values()) or 'none'}.",
+        f"Readers: {', '.join(f'{reader.name} ({reader.purpose})' for reader in settings.readers) or 'none'}.",
+        f"Link to shore: {link.url if link is not None else 'none: events stay here'}.",
+        *([f"Broker of its own: {broker.host} port {broker.port or 'any free'}."] if broker is not None else ()),
+        *(["Other gateways of this ship: by [ship_link]."] if peers is not None else ()),
+    ]
 
 
 @app.command("confirm-clock")

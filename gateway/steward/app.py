@@ -1,4 +1,4 @@
-"""A running gateway: what is opened in which order, and how it stops. The only place that sets up logging."""
+"""A running gateway: what is opened in which order, and how it stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import signal
 import socket
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,21 +17,30 @@ import uvicorn
 
 from steward import __version__, wiring
 from steward.adapters.linkreader import LinkReader
+from steward.adapters.servertls import ServerTls
 from steward.adapters.sqlite.store import SqliteStore
-from steward.adapters.system import SystemClock
-from steward.config import Config, HttpSettings
+from steward.adapters.system import OsEntropy, SystemClock
+from steward.config import Config
+from steward.config_http import HttpSettings
 from steward.domain.events import EventType, fact
 from steward.errors import ConfigError, LocalError, ReaderFault, StoreUnavailable
-from steward.ports import Store, Tx
-from steward.services.supervise import describe
+from steward.ports import Clock, Store, Tx
+from steward.services.crew import sweep
+from steward.services.manifest import ManifestService
 from steward.web.api import create_app
 from steward.web.connection import CONNECTIONS_MAX, Connection
+from steward.wiring_link import open_link
+from steward.wiring_ship import open_ship_pipe
 
 _LOG = logging.getLogger(__name__)
 
 TAP_GRACE_S = 5.0  # for taps in flight
 HTTP_GRACE_S = 3.0  # for answers being sent
+HANDSHAKE_S = 5.0
 MARK_EVERY_S = 60.0
+CERTIFICATE_EVERY_S = 20.0
+PHOTOS_EVERY_S = 600.0
+SWEEP_EVERY_S = 180.0
 BACKLOG = 128
 _MARK = "clock.high_water_s"
 
@@ -55,7 +63,11 @@ class Gateway:
     @property
     def url(self) -> str:
         host, port = self._address
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        http = self._parts.config.http
+        if http.https:
+            host = http.names[0]
+        scheme = "https" if http.https else "http"
+        return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
     @property
     def parts(self) -> wiring.Parts:
@@ -70,7 +82,10 @@ class Gateway:
             store = SqliteStore.open(config.gateway.database, first_epoch=int(time.time()))
             opened.push_async_callback(store.close)
             clock = SystemClock(high_water_s=await store.read(last_time))
-            parts = wiring.build(config, store, clock, keyring)
+            link = await open_link(config, store, clock, OsEntropy())
+            opened.callback(link.close)
+            ship_pipe = await open_ship_pipe(config, store, link)
+            parts = wiring.build(config, store, clock, keyring, link, ship_pipe)
             listener = opened.enter_context(_bind(config))
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
@@ -80,6 +95,13 @@ class Gateway:
         for loop, reader in zip(parts.loops, config.readers, strict=True):
             parts.supervisor.start(reader.name, loop.run)
         parts.supervisor.start("clock mark", lambda: _keep_mark(parts.store, clock))
+        parts.supervisor.start("settlement", parts.services.settling.run)
+        parts.supervisor.start("retention", lambda: keep_retention(parts.store, clock))
+        parts.supervisor.start("photos", partial(_keep_photos, parts.services.manifests))
+        for name, run in (link.tasks() | parts.ship.tasks).items():
+            parts.supervisor.start(name, run)
+        if parts.tls is not None:
+            parts.supervisor.start("certificate", partial(_keep_certificate, parts.tls, clock))
         try:
             await gateway.wait(gateway._server.listening)
         except HttpStopped:
@@ -105,6 +127,7 @@ class Gateway:
         await asyncio.wait([self._http], timeout=2 * HTTP_GRACE_S)
         self._http.cancel()
         await _close_readers(parts)
+        parts.link.close()
         reading = parts.services.clock.now()
         with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
             if reading.trusted:
@@ -133,38 +156,34 @@ async def serve(config: Config) -> None:
         await gateway.stop()
 
 
-def set_up_logging(level: int = logging.INFO) -> None:
-    """One line a record on stderr: time, level, event and its ids."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-class OneLine(logging.Formatter):
-    """No record breaks a line, and an error shows as class and source line: its text may hold what a peer sent."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        text = "".join(char if char.isprintable() else " " for char in record.getMessage())
-        if record.exc_info and record.exc_info[1] is not None:
-            text += f" error={describe(record.exc_info[1])}"
-        return f"{at}Z {record.levelname} {text} logger={record.name}"
-
-
 class _Server(uvicorn.Server):
-    """uvicorn within our own loop: signals are ours, and it says when it listens."""
+    """uvicorn within our own loop: signals and TLS are ours, and it says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ServerTls | None) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._tls = tls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """As uvicorn does, but a peer that does not finish its handshake is not kept for a minute."""
+        await self.lifespan.startup()
+        loop, tls = asyncio.get_running_loop(), self._tls
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=listener,
+                backlog=BACKLOG,
+                ssl=None if tls is None else tls.context,
+                ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+                ssl_shutdown_timeout=None if tls is None else HTTP_GRACE_S,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         self.listening.set()
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -186,7 +205,8 @@ def _server(parts: wiring.Parts) -> _Server:
             backlog=BACKLOG,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=int(HTTP_GRACE_S),
-        )
+        ),
+        parts.tls,
     )
 
 
@@ -287,6 +307,31 @@ async def _keep_mark(store: Store, clock: SystemClock) -> None:
         reading = clock.now()
         if reading.trusted:
             await store.write(partial(set_mark, unix_s=reading.unix_s))
+
+
+async def keep_retention(store: Store, clock: Clock, every_s: float = SWEEP_EVERY_S) -> None:
+    """Delete what has expired. A clock that is not believed deletes nothing."""
+    while True:
+        reading = clock.now()
+        if reading.trusted and (swept := await store.write(partial(sweep, now_s=reading.unix_s))):
+            _LOG.info("retention.swept rows=%d", swept)
+        await asyncio.sleep(every_s)
+
+
+async def _keep_photos(manifests: ManifestService) -> None:
+    """Delete photos that were staged for an import which never came."""
+    while True:
+        if swept := await manifests.sweep():
+            _LOG.info("photos.swept count=%d", swept)
+        await asyncio.sleep(PHOTOS_EVERY_S)
+
+
+async def _keep_certificate(tls: ServerTls, clock: SystemClock) -> None:
+    """Take up renewed files, and say in time when they must be renewed."""
+    while True:
+        await asyncio.sleep(CERTIFICATE_EVERY_S)
+        tls.refresh(clock.now())
+        tls.warn(clock.now())
 
 
 def _make_folder(config: Config, folder: Path) -> None:

@@ -41,8 +41,12 @@ name = "gw1"                        # this gateway, if the ship has several
 # utc_offset_min = 0                # ship's time less UTC
 
 [http]
-port = {port}                         # status page and API; 0 takes any free port
-# host = "127.0.0.1"                # loopback only, until the API has TLS of its own
+port = {port}                         # pages and API; 0 takes any free port
+# With TLS others than this machine may be served. Make a CA and a certificate: steward tls new-ca --help
+# certificate = "gw1.crt"           # renewed files are taken up within half a minute
+# private_key = "gw1.key"           # mode 0600
+# host = "0.0.0.0"                  # without TLS loopback only
+# names = ["gw1.{ship}.ship", "10.1.0.5"]   # what callers call this gateway; the certificate covers each
 
 [zones]                             # areas with doors of their own; numbers 0 to 31, never change them in mid-voyage
 gangway = 0
@@ -57,6 +61,31 @@ spa = 2
 
 # [encoding]
 # random_id = true                  # bands show readers of strangers another id each time
+
+# [purser]
+# second_person_above_minor = 10000 # what one person may give back alone
+
+# [monitor]
+# disk_floor_mb = 256               # with less free than this /healthz answers 503
+
+# [log]
+# format = "text"                   # or "json": an object a line
+# level = "info"
+
+# The way to shore. url: mqtts://HOST:8883 with a certificate of this gateway (steward tls issue --client), or
+# "embedded" for a broker of this gateway's own.
+# [link]
+# url = "mqtts://shore.example:8883"
+# ca = "ca.crt"
+# certificate = "gw1-client.crt"
+# private_key = "gw1-client.key"
+# keep_alive_s = 300
+
+# Where crew serve guests. kind: food_and_drink, retail, wellness, excursions or service; it decides what crew may see.
+[[outlet]]
+name = "bar"
+kind = "food_and_drink"
+title = "Bar"
 
 # Readers. kind "link": bands of the simulator, over a loopback socket; port 0 takes any free one (see /v1/readers).
 # kind "pcsc": a real reader; match is its name in PC/SC, or a part that no other reader has.
@@ -87,6 +116,12 @@ till = "{till}"
 outlet = "bar"
 # kind = "pcsc"
 # match = "ACS ACR122U"
+
+[[reader]]
+name = "bar-crew"
+kind = "link"
+purpose = "crew"                    # where crew log in, and guests are announced to their handhelds
+outlet = "bar"
 """
 
 

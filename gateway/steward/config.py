@@ -14,6 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from steward.config_desk import LogSettings, MonitorSettings, PurserSettings, read_log, read_monitor, read_purser
+from steward.config_http import HttpSettings, read_http
+from steward.config_link import BrokerSettings, LinkSettings, read_broker, read_link
+from steward.config_outlets import OUTLET, OUTLET_RULE, OUTLETS_MAX, read_outlets
+from steward.config_ship import ShipSettings, read_ship
+from steward.domain.ids import OutletId
+from steward.domain.outlets import Outlet
 from steward.errors import ConfigError
 from steward.settings_table import Table
 
@@ -22,21 +29,17 @@ CREDENTIALS_ENV = "CREDENTIALS_DIRECTORY"
 CONFIG_DEFAULT = "steward.toml"
 CONFIG_BYTES_MAX = 262_144
 READERS_MAX = 128
-PURPOSES = ("door", "till", "encoder")
+PURPOSES = ("door", "till", "encoder", "crew")
 KINDS = ("link", "pcsc")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _NAME_RULE = "1 to 32 lower-case letters, digits and dashes, not beginning with a dash"
 _PATH = re.compile(r"[^\x00-\x1f]{1,4096}")
 _TILL = re.compile(r"[!-~]{1,8}")
 _TILL_RULE = "1 to 8 printable ASCII characters without spaces"
-_OUTLET = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-_OUTLET_RULE = "1 to 32 letters, digits, dot, dash, underscore"
 _MATCH = re.compile(r"[^\x00-\x1f]{1,128}")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _GUEST_URL = re.compile(r"[A-Za-z0-9.-]{1,120}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]{0,60}){0,4}")
-_HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
 
 
@@ -68,12 +71,6 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpSettings:
-    host: str
-    port: int  # 0: any free one
-
-
-@dataclass(frozen=True, slots=True)
 class ChargeSettings:
     duplicate_window_s: int
     request_ttl_s: int
@@ -92,7 +89,7 @@ class ReaderSettings:
 
     name: str
     kind: str  # "link" | "pcsc"
-    purpose: str  # "door" | "till" | "encoder"
+    purpose: str  # "door" | "till" | "encoder" | "crew"
     port: int | None = None  # link; 0: any free one
     match: str | None = None  # pcsc: the reader's name, or a part of it that no other has
     cabin: int | None = None
@@ -115,7 +112,14 @@ class Config:
     zones: Mapping[str, int]  # name -> bit number 0..31
     charges: ChargeSettings
     encoding: EncodingSettings
+    purser: PurserSettings
+    monitor: MonitorSettings
+    log: LogSettings
+    outlets: Mapping[OutletId, Outlet]
     readers: tuple[ReaderSettings, ...]
+    link: LinkSettings | None = None
+    broker: BrokerSettings | None = None
+    ship: ShipSettings | None = None
 
 
 def find_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -125,29 +129,40 @@ def find_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check the settings. Raises ConfigError."""
-    root = Table(str(path), "", _read(path))
+    root = Table(str(path), "", read_toml(path, "steward init DIR"))
     folder = path.resolve().parent
     zones = _zones(root.table("zones"))
+    gateway = _gateway(root.table("gateway"), folder, environ)
+    link = read_link(root.table("link"), folder, gateway.name)
     config = Config(
         file=path,
-        gateway=_gateway(root.table("gateway"), folder, environ),
-        http=_http(root.table("http")),
+        gateway=gateway,
+        http=read_http(root.table("http"), folder),
         zones=zones,
         charges=_charges(root.table("charges")),
         encoding=_encoding(root.table("encoding")),
+        purser=read_purser(root.table("purser")),
+        monitor=read_monitor(root.table("monitor")),
+        log=read_log(root.table("log")),
+        outlets=read_outlets(root.tables("outlet", OUTLETS_MAX)),
         readers=tuple(_reader(table, zones) for table in root.tables("reader", READERS_MAX)),
+        link=link,
+        broker=read_broker(root.table("broker"), folder, link, gateway.name),
+        ship=read_ship(root.table("ship_link"), folder, gateway.name),
     )
     root.finish()
     _check_clashes(config)
+    _check_outlets(config)
     return config
 
 
-def _read(path: Path) -> dict[str, object]:
+def read_toml(path: Path, maker: str) -> dict[str, object]:
+    """maker: the command that makes such a file. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             raw = file.read(CONFIG_BYTES_MAX + 1)
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}): make one with `steward init DIR`, or name it with --config"
+        problem = f"cannot be read ({error.strerror}): make one with `{maker}`, or name it with --config"
         raise ConfigError(str(path), problem) from None
     if len(raw) > CONFIG_BYTES_MAX:
         raise ConfigError(str(path), f"is larger than {CONFIG_BYTES_MAX} bytes: is this the right file?")
@@ -175,7 +190,7 @@ def _gateway(table: Table, folder: Path, environ: Mapping[str, str]) -> GatewayS
         data_dir=path("data_dir", "data"),
         key_file=path("key_file", "keys.sealed"),
         passphrase_file=None if credential else folder / (passphrase or "passphrase"),
-        credential=_credential(table, credential, environ) if credential else None,
+        credential=credential_path(table, credential, environ) if credential else None,
         api_tokens_file=path("api_tokens_file", "api-tokens.json"),
         guest_url=_guest_url(table),
         day_start_hour=table.number("day_start_hour", 4, 0, 23),
@@ -190,8 +205,9 @@ def _guest_url(table: Table) -> str:
     return table.text("guest_url", "ship.example/t", _GUEST_URL, rule)
 
 
-def _credential(table: Table, name: str, environ: Mapping[str, str]) -> Path:
-    folder = environ.get(CREDENTIALS_ENV)
+def credential_path(table: Table, name: str, environ: Mapping[str, str] | None) -> Path:
+    """Where systemd put this credential. environ: None for the process's own. Raises ConfigError."""
+    folder = (os.environ if environ is None else environ).get(CREDENTIALS_ENV)
     if not folder:
         table.fail(
             "credential",
@@ -199,19 +215,6 @@ def _credential(table: Table, name: str, environ: Mapping[str, str]) -> Path:
             f"or use passphrase_file instead",
         )
     return Path(folder) / name
-
-
-def _http(table: Table) -> HttpSettings:
-    host = table.text("host", "127.0.0.1", _HOST, "a host name or address")
-    if host not in LOOPBACK:
-        table.fail(
-            "host",
-            f"is {host}, but the API has no TLS of its own yet: use one of {', '.join(LOOPBACK)}, "
-            f"and put a TLS proxy on this machine in front of it if others must reach it",
-        )
-    settings = HttpSettings(host=host, port=table.number("port", 8470, 0, 65535))
-    table.finish()
-    return settings
 
 
 def _zones(table: Table) -> Mapping[str, int]:
@@ -260,7 +263,7 @@ def _reader(table: Table, zones: Mapping[str, int]) -> ReaderSettings:
         cabin=cabin,
         zone=zone,
         till=table.text("till", None, _TILL, _TILL_RULE) if is_till else None,
-        outlet=table.text("outlet", None, _OUTLET, _OUTLET_RULE) if is_till else None,
+        outlet=table.text("outlet", None, OUTLET, OUTLET_RULE) if purpose in ("till", "crew") else None,
         controller=controller,
     )
     table.finish()
@@ -308,4 +311,17 @@ def _check_clashes(config: Config) -> None:
                 f"{config.file}: [reader {reader.name}] outlet",
                 f"is {reader.outlet}, but another reader of till {reader.till} sells for {outlets[reader.till]}: "
                 f"a till has one outlet",
+            )
+
+
+def _check_outlets(config: Config) -> None:
+    """A crew station's outlet must be named by an [[outlet]]; a till's too, once there is any."""
+    for reader in config.readers:
+        if reader.outlet is None or reader.outlet in config.outlets:
+            continue
+        if reader.purpose == "crew" or config.outlets:
+            known = ", ".join(config.outlets) or "none"
+            raise ConfigError(
+                f"{config.file}: [reader {reader.name}] outlet",
+                f"is {reader.outlet}, which no [[outlet]] names: add one with its kind, or use one of: {known}",
             )

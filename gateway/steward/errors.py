@@ -49,6 +49,12 @@ class KeyFileError(LocalError):
     code = "key_file"
 
 
+class CertificateError(LocalError):
+    """A certificate or its key cannot serve: missing, damaged, out of date, for other names."""
+
+    code = "certificate"
+
+
 class StoreUnavailable(LocalError):
     """The database could not take the write (disk full, closed, damaged). Nothing of it was kept."""
 

@@ -34,6 +34,18 @@ class Table:
             return None
         return self.text(key, None, pattern, rule)
 
+    def texts(self, key: str, pattern: re.Pattern[str], rule: str, count_max: int) -> tuple[str, ...]:
+        """A list of strings, each as `text` would have it; absent reads as empty."""
+        values = self._take(key, [], f"a list of {rule}")
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            self.fail(key, f"must be a list of texts, each {rule}")
+        if len(values) > count_max:
+            self.fail(key, f"has {len(values)} entries, at most {count_max} are possible")
+        for value in values:
+            if not pattern.fullmatch(value):
+                self.fail(key, f"has an entry that is not {rule}")
+        return tuple(values)
+
     def choice(self, key: str, choices: Iterable[str]) -> str:
         """One of a few words."""
         allowed = list(choices)

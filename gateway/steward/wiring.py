@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,33 +14,51 @@ from steward.adapters.keyfile import load as load_key_file
 from steward.adapters.keyring import FileKeyRing
 from steward.adapters.keyseal import KeySecret
 from steward.adapters.linkreader import LinkReader
+from steward.adapters.mqtt import MqttPipe
 from steward.adapters.pcscmatch import MatchedReader
+from steward.adapters.popularity import PopularityRanker
+from steward.adapters.servertls import ServerTls
+from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.system import OsEntropy
+from steward.adapters.vitals import read_vitals
 from steward.config import Config, ReaderSettings
 from steward.domain.access import Place
-from steward.domain.ids import DoorId, TillId
-from steward.errors import ConfigError
-from steward.ports import Clock, KeyRing, Store
+from steward.domain.ids import DoorId, OutletId, TillId
+from steward.errors import CertificateError, ConfigError
+from steward.ports import Clock, ClockReading, KeyRing, Store
 from steward.services.board import TapBoard
 from steward.services.checkin import CheckinService
+from steward.services.crew import CrewService
+from steward.services.crewtaps import CrewTapService
+from steward.services.desk import PurserDesk
 from steward.services.doors import DoorService
 from steward.services.encoder import EncodeService, EncodeSettings
+from steward.services.feed import TapFeed
 from steward.services.folio import FolioService
+from steward.services.health import HealthService, Machine, Versions
+from steward.services.lookups import LookupService
+from steward.services.manifest import ManifestService
+from steward.services.notes import NoteService
+from steward.services.offers import OfferService, OfferSettings
 from steward.services.payments import PaymentService, PaymentSettings
 from steward.services.pins import PinService
+from steward.services.recovery import RecoveryService
+from steward.services.settling import SettleAll
 from steward.services.supervise import Supervisor, TaskState
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
-from steward.web.bundle import Identity, ReaderStatus, Services
+from steward.web.bundle import CertificateStatus, Front, Identity, ReaderStatus, Services
 from steward.web.tokens import TokenFile
+from steward.wiring_link import Link
+from steward.wiring_ship import Ship, make_ship
 
 Reader = LinkReader | MatchedReader
 # What a role's keys allow its readers to do.
 _PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "authority": ("door", "till", "encoder"),
-    "encoder": ("door", "till", "encoder"),
-    "till": ("door", "till"),
-    "door": ("door", "till"),
+    "authority": ("door", "till", "encoder", "crew"),
+    "encoder": ("door", "till", "encoder", "crew"),
+    "till": ("door", "till", "crew"),
+    "door": ("door", "till", "crew"),
 }
 
 
@@ -54,6 +73,9 @@ class Parts:
     actuator: DoorLineActuator
     readers: tuple[Reader, ...]
     loops: tuple[TapLoop, ...]
+    tls: ServerTls | None
+    link: Link
+    ship: Ship
 
 
 def open_key_ring(config: Config) -> FileKeyRing:
@@ -78,26 +100,49 @@ def open_key_ring(config: Config) -> FileKeyRing:
     return ring
 
 
-def build(config: Config, store: Store, clock: Clock, keyring: KeyRing) -> Parts:
+def open_tls(config: Config, now: ClockReading) -> ServerTls | None:
+    """The certificate that the settings name, checked; None without one. Raises ConfigError."""
+    http = config.http
+    if http.certificate is None or http.private_key is None:
+        return None
+    try:
+        return ServerTls.open(http.certificate, http.private_key, http.names, now)
+    except CertificateError as error:
+        raise ConfigError(f"{config.file}: [http] certificate", str(error)) from None
+
+
+def build(
+    config: Config, store: Store, clock: Clock, keyring: KeyRing, link: Link, ship_pipe: MqttPipe | None = None
+) -> Parts:
     """Make everything and connect nothing."""
     entropy, aes, board = OsEntropy(), HostAes(), TapBoard()
+    ship = make_ship(config, store, clock, entropy, keyring, aes, _payment_settings(config), ship_pipe, board.alert)
+    store, payment_settings = ship.store, ship.payment_settings
+    tls = open_tls(config, clock.now())
     settings, template = config.gateway, config.gateway.sun_template
-    payment_settings = _payment_settings(config)
     pins = PinService(entropy)
     encode_settings = EncodeSettings(settings.site, template, config.encoding.random_id, settings.number)
-    payments = PaymentService(store, clock, entropy, keyring, aes, payment_settings, pins)
+    payments = PaymentService(store, clock, entropy, keyring, aes, payment_settings, pins, ship.funds)
     encoder = EncodeService(store, clock, entropy, keyring, aes, encode_settings)
     actuator = DoorLineActuator(
         {DoorId(reader.name): reader.controller for reader in config.readers if reader.controller is not None}
     )
     supervisor = Supervisor(lambda: clock.monotonic_ms() / 1000)
+    machine = _machine(config, store, keyring, supervisor)
+    feed = TapFeed()
+    folio, lookups = FolioService(store, clock, payment_settings, ship.allowances), LookupService(store, clock, feed)
+    stations = {r.name: OutletId(str(r.outlet)) for r in config.readers if r.purpose == "crew"}
+    crew = CrewService(store, clock, entropy, pins, config.outlets, stations)
+    offer_settings = OfferSettings(settings.day_start_hour, settings.utc_offset_min * 60)
 
     def handler(reader: ReaderSettings) -> TapHandler:
         if reader.purpose == "door":
             return DoorService(store, clock, entropy, keyring, aes, template)
         if reader.purpose == "encoder":
             return encoder.handler(reader.name)
-        return TillService(TillId(str(reader.till)), payments, store, clock, entropy, keyring, aes, template)
+        if reader.purpose == "crew":
+            return CrewTapService(stations[reader.name], crew, feed, store, clock, entropy, keyring, aes, template)
+        return TillService(TillId(str(reader.till)), payments, store, clock, entropy, keyring, aes, template, feed)
 
     readers = tuple(_reader(reader) for reader in config.readers)
     loops = tuple(
@@ -108,12 +153,28 @@ def build(config: Config, store: Store, clock: Clock, keyring: KeyRing) -> Parts
         identity=_identity(config, keyring, clock),
         store=store,
         clock=clock,
-        checkin=CheckinService(store, clock, entropy, pins, config.zones),
+        checkin=CheckinService(store, clock, entropy, pins, config.zones, ship.follows),
+        manifests=ManifestService(
+            store, clock, entropy, config.zones, config.outlets.keys(), settings.utc_offset_min * 60
+        ),
         encoder=encoder,
         payments=payments,
-        folio=FolioService(store, clock, payment_settings),
+        folio=folio,
+        lookups=lookups,
+        desk=PurserDesk(store, clock, lookups, payments),
+        settling=SettleAll(store, clock, folio),
+        notes=NoteService(store, clock, entropy),
+        recovery=RecoveryService(store, clock, entropy),
+        offers=OfferService(store, clock, entropy, PopularityRanker(), offer_settings),
+        crew=crew,
+        feed=feed,
         board=board,
+        machine=machine,
+        health=HealthService(
+            store, clock, machine, [r.name for r in config.readers], config.monitor.disk_floor_mb * 1024 * 1024
+        ),
         zones=config.zones,
+        outlets=config.outlets,
         tills={TillId(r.till): str(r.outlet) for r in config.readers if r.till is not None},
         encoders=frozenset(reader.name for reader in config.readers if reader.purpose == "encoder"),
         readers=lambda: [
@@ -121,9 +182,26 @@ def build(config: Config, store: Store, clock: Clock, keyring: KeyRing) -> Parts
             for reader, device, loop in zip(config.readers, readers, loops, strict=True)
         ],
         find_token=TokenFile(settings.api_tokens_file).find,
+        second_person_above_minor=payment_settings.second_person_above_minor,
+        front=Front(frozenset(config.http.names), config.http.https),
+        certificate=lambda: None if tls is None else _certificate(tls, clock),
+        link=link.status,
         closing=asyncio.Event(),
     )
-    return Parts(config, store, services, supervisor, actuator, readers, loops)
+    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship)
+
+
+def _certificate(tls: ServerTls, clock: Clock) -> CertificateStatus:
+    found = tls.status(clock.now())
+    return CertificateStatus(found.names, found.not_after_s, found.days_left, found.problem)
+
+
+def _machine(config: Config, store: Store, keyring: KeyRing, supervisor: Supervisor) -> Machine:
+    return Machine(
+        Versions(__version__, platform.python_version(), SCHEMA_VERSION, tuple(keyring.versions())),
+        lambda: read_vitals(config.gateway.database, store),
+        supervisor.statuses,
+    )
 
 
 def _identity(config: Config, keyring: KeyRing, clock: Clock) -> Identity:
@@ -146,6 +224,7 @@ def _payment_settings(config: Config) -> PaymentSettings:
         day_start_hour=config.gateway.day_start_hour,
         utc_offset_s=config.gateway.utc_offset_min * 60,
         sun_required=config.charges.sun_required,
+        second_person_above_minor=config.purser.second_person_above_minor,
     )
 
 
@@ -177,4 +256,6 @@ def _where(reader: ReaderSettings) -> str:
         return f"cabin {reader.cabin}"
     if reader.zone is not None:
         return f"zone {reader.zone}"
+    if reader.purpose == "crew":
+        return f"crew at {reader.outlet}"
     return f"till {reader.till}" if reader.till is not None else "encoder"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.e2e.gatewaykit import FORM, Aboard, aboard, band_of
 
-from steward.app import OneLine
+from steward.logs import OneLine
 from steward.web import connection
 from steward.web.gate import BODY_BYTES_MAX
 from steward.web.waits import WAITERS_EACH_MAX
@@ -402,7 +402,10 @@ async def test_every_answer_carries_the_security_headers(ship: Aboard) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == "no-referrer"
+        api = path.startswith("/v1")
+        forms = "'none'" if api else "'self'"  # pages have forms, the API never
+        assert f"form-action {forms};" in headers["content-security-policy"]
+        assert headers["referrer-policy"] == ("no-referrer" if api else "same-origin")
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
 

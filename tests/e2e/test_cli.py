@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -46,7 +47,7 @@ def running(config: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.fullmatch(r"Steward for aurora: (http://127\.0\.0\.1:\d+/)\n", line)
+        found = re.fullmatch(r"Steward for aurora: (https?://127\.0\.0\.1:\d+/)\n", line)
         assert found, line or process.communicate(timeout=LIMIT_S)
         yield process, found[1]
     finally:
@@ -83,7 +84,7 @@ def test_init_makes_a_private_folder_with_all_that_is_needed(made: Path) -> None
     assert set(tokens) == {"TILL", "DESK", "PURSER", "MONITOR"}
     assert not any(token in (made / "api-tokens.json").read_text() for token in tokens.values())
     settings = tomllib.loads((made / "steward.toml").read_text())
-    assert {reader["purpose"] for reader in settings["reader"]} == {"door", "till", "encoder"}
+    assert {reader["purpose"] for reader in settings["reader"]} == {"door", "till", "encoder", "crew"}
 
 
 def test_every_commented_setting_of_init_is_one(made: Path, tmp_path: Path) -> None:
@@ -97,9 +98,15 @@ def test_every_commented_setting_of_init_is_one(made: Path, tmp_path: Path) -> N
     for name in ("keys.sealed", "passphrase", "api-tokens.json"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
         (tmp_path / name).chmod(0o600)
-    assert "\n[charges]" in "\n".join(lines)
+    assert all(f"\n[{name}]" in "\n".join(lines) for name in ("charges", "purser", "monitor", "log", "link"))
+    assert steward("tls", "new-ca", tmp_path).returncode == 0
+    hosts = ("--host", "gw1.aurora.ship", "--host", "10.1.0.5")
+    assert steward("tls", "issue", tmp_path, "--name", "gw1", *hosts).returncode == 0
+    assert steward("tls", "issue", tmp_path, "--name", "gw1", "--client", "--ship", "aurora").returncode == 0
     done = steward("check-config", "--config", tmp_path / "steward.toml")
     assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"0\.0\.0\.0 port any free, TLS for gw1\.aurora\.ship, 10\.1\.0\.5 until \d{4}-", done.stdout)
+    assert "Link to shore: mqtts://shore.example:8883." in done.stdout
 
 
 def test_init_never_overwrites(made: Path) -> None:
@@ -120,7 +127,11 @@ def test_init_leaves_nothing_behind_when_it_cannot(tmp_path: Path, option: str, 
 def test_check_config_says_what_it_found(ship: Path) -> None:
     done = steward("check-config", STEWARD_CONFIG=str(ship / "steward.toml"))
     assert done.returncode == 0
-    assert "good. Site 1, role authority, 4 API tokens. Readers: desk (encoder)" in done.stdout
+    assert "good. Site 1, role authority, 4 API tokens." in done.stdout
+    assert "Pages and API: 127.0.0.1 port any free, without TLS: this machine only." in done.stdout
+    assert "Outlets: bar (food_and_drink)." in done.stdout
+    assert "Readers: desk (encoder), gangway (door)" in done.stdout
+    assert "Link to shore: none" in done.stdout
 
 
 def test_wrong_settings_end_with_2_and_one_line(ship: Path) -> None:
@@ -244,6 +255,55 @@ def test_a_data_folder_that_everybody_can_write_is_refused(ship: Path) -> None:
     assert "can be written by everybody" in done.stderr
 
 
+def test_certificates_from_the_command_line(ship: Path) -> None:
+    ca = ship / "ca"
+    (ship / "ca.passphrase").write_text("a passphrase of the CA")
+    (ship / "ca.passphrase").chmod(0o600)
+    sealed = ("--passphrase-file", ship / "ca.passphrase")
+    done = steward("tls", "new-ca", ca, "--permit", "aurora.ship", "--permit", "127.0.0.0/8", *sealed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "warning: " in steward("tls", "new-ca", ship / "other").stderr  # its key is not sealed
+    gateway = ("tls", "issue", ca, "--name", "gw1", "--host", "gw1.aurora.ship", "--host", "127.0.0.1")
+    assert "is sealed: give --passphrase-file" in steward(*gateway).stderr
+    done = steward(*gateway, *sealed)
+    assert (done.returncode, "gw1.crt and gw1.key: made, valid until 20" in done.stdout) == (0, True), done.stderr
+    assert (steward(*gateway, *sealed).returncode, steward(*gateway, *sealed, "--replace").returncode) == (1, 0)
+    for words, told in (
+        (("--host", "gw1.hurtig.ship"), "outside what this CA may issue for: aurora.ship, 127.0.0.0/8"),
+        (("--client",), "--ship is needed with --client"),
+        (("--host", "x", "--ship", "aurora"), "--ship is needed with --client"),
+        ((), "at least one --host"),
+        (("--host", "gw2.aurora.ship", "--days", "900"), "--days is 1 to 825"),
+    ):
+        done = steward("tls", "issue", ca, "--name", "gw2", *words, *sealed)
+        assert (done.returncode, told in done.stderr) == (1, True), done.stderr
+    assert steward("tls", "issue", ca, "--name", "gw1", "--client", "--ship", "aurora", *sealed).returncode == 0
+    shown = steward("tls", "show", ca / "gw1.crt").stdout
+    for line in (
+        r"name +gw1",
+        r"use +server",
+        r"hosts +gw1\.aurora\.ship, 127\.0\.0\.1",
+        r"valid .*, 39[67] days left",
+    ):
+        assert re.search(rf"^{line}$", shown, re.M), shown
+    assert re.search(r"^name +aurora/gw1$", steward("tls", "show", ca / "gw1-client.crt").stdout, re.M)
+    assert re.search(r"^permitted +aurora\.ship, 127\.0\.0\.0/8$", steward("tls", "show", ca / "ca.crt").stdout, re.M)
+    assert "holds no certificate" in steward("tls", "show", ca / "gw1.key").stderr
+    for name in ("gw1.crt", "gw1.key"):
+        (ship / name).write_bytes((ca / name).read_bytes())
+        (ship / name).chmod(0o600)
+    text = (ship / "steward.toml").read_text().replace("# certificate = ", "certificate = ", 1)
+    (ship / "steward.toml").write_text(text.replace("# private_key = ", "private_key = ", 1))
+    trusted = ssl.create_default_context(cafile=str(ca / "ca.crt"))
+    with running(ship / "steward.toml") as (_, url):
+        assert url.startswith("https://")
+        with urllib.request.urlopen(url, timeout=LIMIT_S, context=trusted) as answer:
+            assert "<h1>aurora</h1>" in answer.read().decode()
+    (ship / "gw1.key").chmod(0o644)
+    done = steward("check-config", "--config", ship / "steward.toml")
+    assert (done.returncode, "chmod 600" in done.stderr) == (2, True), done.stderr
+
+
 COMMANDS = (
     (),
     ("init",),
@@ -258,6 +318,13 @@ COMMANDS = (
     ("tokens", "list"),
     ("tokens", "revoke"),
     ("keys",),
+    ("tls",),
+    ("tls", "new-ca"),
+    ("tls", "issue"),
+    ("tls", "show"),
+    ("import",),
+    ("import", "manifest"),
+    ("import", "example"),
 )
 
 
@@ -265,7 +332,7 @@ COMMANDS = (
 def test_help_teaches_with_an_example(command: tuple[str, ...]) -> None:
     done = steward(*command, "--help")
     assert done.returncode == 0
-    if command in ((), ("tokens",), ("keys",)):
+    if command in ((), ("tokens",), ("keys",), ("tls",), ("import",)):
         assert "Commands:" in done.stdout
     else:
         assert re.search(r"Examples?:\n +(STEWARD_CONFIG=\S+ )?(steward|systemctl)", done.stdout)

@@ -36,6 +36,9 @@ WHO_MAY = {
     ("POST", "/v1/charges/{tap_id}/dispute/resolution"): {PURSER},
     ("GET", "/v1/charges/{tap_id}/evidence"): {PURSER},
     ("POST", "/v1/guests"): {DESK},
+    ("PUT", "/v1/photos/{sha256}"): {DESK},
+    ("POST", "/v1/manifest/check"): {DESK},
+    ("POST", "/v1/manifest"): {DESK},
     ("POST", "/v1/guests/{ref}/bands"): {DESK},
     ("POST", "/v1/guests/{ref}/pin"): {DESK},
     ("POST", "/v1/guests/{ref}/limits"): {DESK},
@@ -49,6 +52,10 @@ WHO_MAY = {
     ("POST", "/v1/bands/{uid}/return"): {DESK},
     ("GET", "/v1/ledger/check"): {PURSER},
     ("GET", "/v1/events"): {PURSER},
+    ("GET", "/v1/crew"): {DESK, PURSER},
+    ("PUT", "/v1/crew/{ref}"): {DESK},
+    ("DELETE", "/v1/crew/{ref}"): {DESK},
+    ("POST", "/v1/crew/{ref}/unlock"): {DESK, PURSER},
     ("GET", "/v1/readers"): EVERYBODY,
     ("GET", "/v1/board"): EVERYBODY,
 }
@@ -77,7 +84,7 @@ async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
 
 async def test_each_route_lets_in_its_roles_and_nobody_else(ship: Aboard) -> None:
     for (method, template), allowed in WHO_MAY.items():
-        path = template.format(tap_id=TAP, ref=REF, uid=UID, job=JOB)
+        path = template.format(tap_id=TAP, ref=REF, uid=UID, job=JOB, sha256="0" * 64)
         nobody = await ship.call(None, method, path)
         assert (nobody.status_code, nobody.json()["code"]) == (401, "token_missing"), path
         for who in sorted(EVERYBODY):

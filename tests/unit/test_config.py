@@ -15,6 +15,8 @@ MINIMAL = '[gateway]\nship = "aurora"\nsite = 7\n'
 DOOR = '[[reader]]\nname = "a"\nkind = "link"\npurpose = "door"\ncabin = 5012\n'
 TILL = '[[reader]]\nname = "b"\nkind = "pcsc"\nmatch = "ACS"\npurpose = "till"\ntill = "bar-1"\noutlet = "bar"\n'
 
+TLS = '[http]\ncertificate = "gw1.crt"\nprivate_key = "gw1.key"\n'
+
 
 def load(folder: Path, text: str, environ: dict[str, str] | None = None) -> Config:
     path = folder / "steward.toml"
@@ -59,6 +61,17 @@ def test_a_full_file_is_read_as_written(tmp_path: Path) -> None:
     assert (till.till, till.outlet, till.match, till.port, till.place) == ("bar-1", "bar", "ACS", None, "bar-1")
 
 
+def test_with_tls_the_gateway_may_be_reached_from_elsewhere(tmp_path: Path) -> None:
+    plain = load(tmp_path, MINIMAL).http
+    assert (plain.https, plain.names) == (False, ("127.0.0.1", "localhost", "::1"))
+    found = load(
+        tmp_path, MINIMAL + TLS + 'host = "0.0.0.0"\nnames = ["GW1.Aurora.ship", "10.1.0.5", "FD00:0::5"]\n'
+    ).http
+    assert (found.https, found.names) == (True, ("gw1.aurora.ship", "10.1.0.5", "fd00::5"))
+    assert (found.certificate, found.private_key) == (tmp_path / "gw1.crt", tmp_path / "gw1.key")
+    assert load(tmp_path, MINIMAL + TLS + 'host = "10.1.0.5"\n').http.names == ("10.1.0.5",)
+
+
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     found = load(tmp_path, MINIMAL)
     with pytest.raises(AttributeError):
@@ -82,6 +95,15 @@ WRONG = {
     "table as value": ("gateway = 5\n", r"gateway.*write it as a table, \[gateway\]"),
     "readers as one table": (MINIMAL + "[reader]\n", r"reader.*begin each with \[\[reader\]\]"),
     "other host": (MINIMAL + '[http]\nhost = "0.0.0.0"\n', r"\[http\] host.*no TLS.*127\.0\.0\.1"),
+    "certificate alone": (MINIMAL + '[http]\ncertificate = "c"\n', r"\[http\] private_key.*go together"),
+    "key alone": (MINIMAL + '[http]\nprivate_key = "k"\n', r"\[http\] certificate.*go together"),
+    "names without TLS": (MINIMAL + '[http]\nnames = ["gw1.ship"]\n', r"\[http\] names.*are for TLS"),
+    "no names": (MINIMAL + TLS + 'host = "0.0.0.0"\n', r"\[http\] names.*is missing: with host 0\.0\.0\.0"),
+    "names as text": (MINIMAL + TLS + 'names = "gw1"\n', r"\[http\] names.*must be a list"),
+    "a name with a port": (MINIMAL + TLS + 'names = ["gw1:8470"]\n', r"\[http\] names.*has gw1:8470.*without port"),
+    "a name with a star": (MINIMAL + TLS + 'names = ["*.ship"]\n', r"\[http\] names.*has an entry that is not"),
+    "no address": (MINIMAL + TLS + 'names = ["10.1.0.256"]\n', r"\[http\] names.*has 10\.1\.0\.256"),
+    "many names": (MINIMAL + TLS + f"names = {['a'] * 17}\n", r"\[http\] names.*has 17 entries, at most 16"),
     "bad port": (MINIMAL + "[http]\nport = 70000\n", r"\[http\] port.*is 70000"),
     "flag as text": (MINIMAL + '[encoding]\nrandom_id = "yes"\n', r"random_id.*give true or false"),
     "zone number twice": (MINIMAL + "[zones]\na = 1\nb = 1\n", r"\[zones\] b.*has number 1 as a has"),

@@ -21,7 +21,12 @@ SECTIONS = {
     "http": config.HttpSettings,
     "charges": config.ChargeSettings,
     "encoding": config.EncodingSettings,
+    "purser": config.PurserSettings,
+    "monitor": config.MonitorSettings,
+    "log": config.LogSettings,
     "reader": config.ReaderSettings,
+    "link": config.LinkSettings,
+    "broker": config.BrokerSettings,
 }
 
 

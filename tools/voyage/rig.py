@@ -20,6 +20,7 @@ from steward.domain.charges import Charge, ChargeRequest
 from steward.domain.guests import Guest, Limits
 from steward.domain.ids import GuestRef, OutletId, TapId, TillId, Uid
 from steward.ports import CardReader, Clock, DoorSignal, KeyRing, Store
+from steward.services.allowances import Funds
 from steward.services.board import TapBoard, TapRecord
 from steward.services.checkin import CheckinForm, CheckinService
 from steward.services.doors import DoorService
@@ -74,6 +75,7 @@ class Rig:
         settings: PaymentSettings | None = None,
         aes: Aes | None = None,
         exchange_limit_s: float = EXCHANGE_LIMIT_S,
+        funds: Funds | None = None,
     ) -> None:
         self._exchange_limit_s = exchange_limit_s
         self.entropy = OsEntropy()
@@ -90,7 +92,7 @@ class Rig:
         self.encoder = EncodeService(
             store, self.clock, self.entropy, self.keyring, self.aes, EncodeSettings(site, SUN_TEMPLATE, random_id)
         )
-        self.payments = PaymentService(store, self.clock, self.entropy, self.keyring, self.aes, settings, pins)
+        self.payments = PaymentService(store, self.clock, self.entropy, self.keyring, self.aes, settings, pins, funds)
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[CardReader] = []
         self.ports: dict[str, int] = {}

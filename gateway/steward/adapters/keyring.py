@@ -16,6 +16,7 @@ from steward.errors import KeyNotHeld
 
 DERIVED_KEYS_MAX = 256  # of the bands tapped last: a door sees few bands, a gangway many
 _KEY_VERSION_AT = 11  # in the token body
+_LAN_CONTEXT = b"steward-lan-v1\0"  # no token begins so: neither signature passes for the other
 
 
 class FileKeyRing:
@@ -71,11 +72,24 @@ class FileKeyRing:
     def verify_token(self, body: bytes, signature: bytes) -> bool:
         if len(body) != token.BODY_SIZE or len(signature) != token.SIGNATURE_SIZE:
             return False
-        key = self._verify.get(body[_KEY_VERSION_AT])
+        return self._is_signed(body[_KEY_VERSION_AT], token.signing_input(body), signature)
+
+    def sign_lan(self, message: bytes) -> tuple[int, bytes]:
+        version = self.versions()[0]
+        key = self._signing.get(version)
+        if key is None:
+            raise KeyNotHeld(f"the signing key of version {version}", self.role)
+        return version, key.sign(_LAN_CONTEXT + message)
+
+    def verify_lan(self, version: int, message: bytes, signature: bytes) -> bool:
+        return self._is_signed(version, _LAN_CONTEXT + message, signature)
+
+    def _is_signed(self, version: int, message: bytes, signature: bytes) -> bool:
+        key = self._verify.get(version)
         if key is None:
             return False
         try:
-            key.verify(signature, token.signing_input(body))
+            key.verify(signature, message)
         except InvalidSignature:
             return False
         return True

@@ -6,29 +6,30 @@ No threads: writes are queued and run in order on a later turn of the event loop
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+import copy
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from steward.adapters.memory_desk import MemoryDeskTx
+from steward.adapters.memory_manifest import MemoryManifestTx
 from steward.adapters.memory_service import MemoryServiceTx
 from steward.adapters.memory_ship import MemoryShipTx
-from steward.adapters.memory_sync import MemorySyncTx
+from steward.adapters.memory_sync import EventLog, MemorySyncTx
 from steward.adapters.memory_tables import Parts, Tables
 from steward.adapters.store_jobs import Job
 from steward.adapters.store_rules import (
     check_charge,
     check_guest,
     check_posting_count,
-    decode_payload,
-    encode_payload,
     guest_of_account,
 )
 from steward.domain.charges import Charge, ChargeState
-from steward.domain.events import EventType, NewEvent, StoredEvent
-from steward.domain.guests import Band, Guest, KeyChange
-from steward.domain.ids import AccountId, GuestRef, TapId, TillId, TransactionId, Uid
-from steward.domain.ledger import LedgerTransaction, check_transaction, guest_account
+from steward.domain.events import EventType, fact
+from steward.domain.guests import Band, BandState, Guest, KeyChange
+from steward.domain.ids import AccountId, GuestRef, OutletId, TapId, TillId, TransactionId, Uid
+from steward.domain.ledger import FolioTotals, LedgerTransaction, check_transaction, guest_account
+from steward.domain.replica import Kind
 from steward.errors import Busy, Conflict, StoreUnavailable
 from steward.ports import Store, Tx
 
@@ -44,8 +45,6 @@ class _State:
     """Everything the store keeps. Records are immutable, so keeping the old value is enough to undo."""
 
     def __init__(self) -> None:
-        self.epoch = 1
-        self.events: dict[int, tuple[EventType, int, bytes]] = {}
         self.guests: dict[GuestRef, Guest] = {}
         self.bands: dict[Uid, Band] = {}
         self.key_changes: dict[tuple[Uid, int], KeyChange] = {}
@@ -62,33 +61,12 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables):
+class MemoryTx(MemoryServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables):
     """One transaction on the state, with an undo log."""
 
     @property
     def _state(self) -> _State:
         return self._part(_State)
-
-    # events
-
-    def append_event(self, event: NewEvent) -> int:
-        state = self._state
-        seq = len(state.events) + 1
-        self._put(state.events, seq, (event.type, event.at_s, encode_payload(event.payload)))
-        return seq
-
-    def events(self, after_seq: int, limit: int) -> Sequence[StoredEvent]:
-        state = self._state
-        first = max(after_seq, 0) + 1
-        last = min(len(state.events), first - 1 + max(limit, 0))
-        found = []
-        for seq in range(first, last + 1):
-            kind, at_s, payload = state.events[seq]
-            found.append(StoredEvent(state.epoch, seq, kind, at_s, decode_payload(payload)))
-        return found
-
-    def epoch(self) -> int:
-        return self._state.epoch
 
     # guests, stays, bands
 
@@ -99,6 +77,7 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
         if any(other != guest.currency for other in posted):
             raise Conflict("ledger: a guest's account has one currency")
         self._put(state.guests, guest.ref, guest)
+        self._told(Kind.GUEST, guest.ref)
 
     def guest(self, ref: GuestRef) -> Guest | None:
         return self._state.guests.get(ref)
@@ -108,6 +87,7 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
 
     def put_band(self, band: Band) -> None:
         self._put(self._state.bands, band.uid, band)
+        self._told(Kind.BAND, band.uid)
 
     def band(self, uid: Uid) -> Band | None:
         return self._state.bands.get(uid)
@@ -115,6 +95,9 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
     def bands_of(self, ref: GuestRef) -> Sequence[Band]:
         bands = [band for band in self._state.bands.values() if band.guest == ref]
         return sorted(bands, key=lambda band: (band.serial, band.uid))
+
+    def band_counts(self) -> Mapping[tuple[BandState, bool], int]:
+        return Counter((band.state, band.active) for band in self._state.bands.values())
 
     def journal_key_change(self, change: KeyChange) -> None:
         self._put(self._state.key_changes, (change.uid, change.key_no), change)
@@ -130,14 +113,18 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
 
     def adopt_stay(self, cabin: int, stay: int) -> None:
         stays = self._state.stays
-        self._put(stays, cabin, max(stay, stays.get(cabin, 0)))
+        if cabin not in stays or stay > stays[cabin]:
+            self._put(stays, cabin, stay)
+            self._told(Kind.STAY, str(cabin))
 
     def serial_of(self, ref: GuestRef) -> int:
         return self._state.serials.get(ref, 0)
 
     def adopt_serial(self, ref: GuestRef, serial: int) -> None:
         serials = self._state.serials
-        self._put(serials, ref, max(serial, serials.get(ref, 0)))
+        if ref not in serials or serial > serials[ref]:
+            self._put(serials, ref, serial)
+            self._told(Kind.SERIAL, ref)
 
     def deny_epoch(self) -> int:
         return max((epoch for epoch, _ in self._state.denied.values()), default=0)
@@ -145,7 +132,9 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
     def deny(self, uid: Uid, epoch: int, reason: str) -> None:
         denied = self._state.denied
         known = denied.get(uid)
-        self._put(denied, uid, known if known is not None and known[0] > epoch else (epoch, reason))
+        if known is None or epoch >= known[0]:
+            self._put(denied, uid, (epoch, reason))
+            self._told(Kind.DENY, uid)
 
     def denied_at(self, uid: Uid) -> int | None:
         known = self._state.denied.get(uid)
@@ -170,8 +159,29 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
         own = [charge for charge in charges if charge.evidence is not None and charge.evidence.guest == ref]
         return sorted(own, key=lambda charge: charge.at_s)  # stable: ties stay in the order they came
 
+    def charges_at(self, outlet: OutletId) -> Sequence[Charge]:
+        return [charge for charge in self._state.charges.values() if charge.request.outlet == outlet]
+
     def held_of(self, ref: GuestRef) -> Sequence[Charge]:
         return [charge for charge in self.charges_of(ref) if charge.state is ChargeState.HELD]
+
+    def disputed_charges(self, limit: int) -> Sequence[Charge]:
+        disputed = [charge for charge in self._state.charges.values() if charge.state is ChargeState.DISPUTED]
+        return disputed[: max(limit, 0)]
+
+    def folio_totals(self) -> Sequence[FolioTotals]:
+        totals: dict[str, FolioTotals] = {}
+        for guest in self._state.guests.values():
+            known = totals.get(guest.currency, FolioTotals(guest.currency, 0, 0, 0, 0))
+            balance = self.balance(guest_account(guest.ref))
+            totals[guest.currency] = FolioTotals(
+                guest.currency,
+                known.guests + 1,
+                known.settled + guest.settled,
+                known.owed_minor + max(balance, 0),
+                known.credit_minor + max(-balance, 0),
+            )
+        return [totals[currency] for currency in sorted(totals)]
 
     def spent_since(self, ref: GuestRef, since_s: int) -> int:
         return sum(
@@ -193,6 +203,7 @@ class MemoryTx(MemoryServiceTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables
 
     def set_charge_counter(self, uid: Uid, kind: str, counter: int) -> None:
         self._put(self._state.counters, (uid, kind), counter)
+        self._told(Kind.COUNTER, f"{uid}/{kind}")
 
     def post(self, transaction: LedgerTransaction) -> None:
         state = self._state
@@ -248,10 +259,22 @@ class MemoryStore:
 
     def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1) -> None:
         self._parts = Parts()
-        self._parts.part(_State).epoch = first_epoch
+        self._parts.part(EventLog).epoch = first_epoch
         self._queue: deque[Job[Tx]] = deque()
         self._queue_max = queue_max
         self._closed = False
+
+    def restored(self, epoch: int, at_s: int) -> MemoryStore:
+        """What restoring a backup of this moment gives: a copy that goes on in a later epoch."""
+        store = MemoryStore(queue_max=self._queue_max)
+        store._parts = copy.deepcopy(self._parts)
+        log = store._parts.part(EventLog)
+        facts = {"epoch": epoch, "backup_epoch": log.epoch, "backup_seq": len(log.rows.get(log.epoch, ()))}
+        log.epoch = epoch
+        tx = MemoryTx(store._parts, read_only=False)
+        tx.append_event(fact(EventType.STORE_RESTORED, at_s, **facts))
+        tx.end(keep=True)
+        return store
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """See ports.Store. A write that was accepted is carried out even if its waiter is cancelled."""
@@ -269,6 +292,10 @@ class MemoryStore:
     async def read(self, work: Callable[[Tx], T]) -> T:
         """See ports.Store."""
         self._check_open()
+        return self.look(work)
+
+    def look(self, work: Callable[[Tx], T]) -> T:
+        """The same at once, and also of a store that was closed: for whoever checks what is left in it."""
         tx = MemoryTx(self._parts, read_only=True)
         try:
             return work(tx)

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 
 import cbor2
 
+from steward.domain.batches import DOWN_BODY_BYTES_MAX
 from steward.domain.charges import Charge
 from steward.domain.events import Scalar
 from steward.domain.guests import Guest
 from steward.domain.ids import AccountId, GuestRef
 from steward.domain.ledger import AMOUNT_MAX_MINOR, LedgerTransaction, is_amount, is_currency
 from steward.errors import LocalError
+from steward.ports.sync import DownRecord
 
 POSTING_COUNT_MAX = 100
 PAYLOAD_BYTES_MAX = 4096
 CABIN_COUNT_MAX = 2
+WAITING_SAMPLE = 500  # events of a class, whose size stands for the others'
+BYTES_DAYS_KEPT = 31
+DOWNS_KEPT = 16  # versions of one kind
 
 _GUEST_PREFIX = "guest:"
 
@@ -77,6 +82,12 @@ def check_charge(charge: Charge) -> None:
     if not 0 <= charge.refunded_minor <= request.amount_minor:
         raise ValueError(f"cannot have refunded {charge.refunded_minor} of {request.amount_minor}")
     _check_currency(request.currency)
+
+
+def check_down(record: DownRecord) -> None:
+    """Raises ValueError."""
+    if not record.kind or record.version < 1 or len(record.sha256) != 32 or len(record.body) > DOWN_BODY_BYTES_MAX:
+        raise ValueError(f"a kind, a version from 1, a SHA-256 and up to {DOWN_BODY_BYTES_MAX} bytes are needed")
 
 
 def check_posting_count(transaction: LedgerTransaction) -> None:

@@ -50,6 +50,7 @@ class ChargeRefusal(StrEnum):
     CHILD_LIMIT = "child_limit"  # a child's day or stay limit, so that a parent can be told plainly
     DAY_LIMIT = "day_limit"
     STAY_LIMIT = "stay_limit"
+    ALLOWANCE_EXCEEDED = "allowance_exceeded"  # more than this gateway may spend without asking, and nobody answers
     # after the tap
     VERIFICATION_REQUIRED = "verification_required"  # held, not refused
     PIN_WRONG = "pin_wrong"  # still held
@@ -70,6 +71,7 @@ class CorrectionRefusal(StrEnum):
     DISPUTE_OPEN = "dispute_open"  # resolve the dispute first
     REFUND_EXCEEDS = "refund_exceeds"
     NOT_DISPUTED = "not_disputed"
+    OWN_FOLIO = "own_folio"  # nobody gives money back to himself
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class Spending:
     day_minor: int
     stay_minor: int
     similar: Charge | None = None  # the newest live charge of the same guest, till and amount within the window
+    allowance_minor: int | None = None  # what this gateway may still spend for the guest; None: it is the authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,10 @@ def _refusal(request: ChargeRequest, guest: Guest, spent: Spending) -> ChargeRef
         return ChargeRefusal.CHILD_LIMIT
     if over_day:
         return ChargeRefusal.DAY_LIMIT
-    return ChargeRefusal.STAY_LIMIT if over_stay else None
+    if over_stay:
+        return ChargeRefusal.STAY_LIMIT
+    allowed = spent.allowance_minor is None or request.amount_minor <= spent.allowance_minor
+    return None if allowed else ChargeRefusal.ALLOWANCE_EXCEEDED
 
 
 def hold_expired(charge: Charge, now_s: int, hold_s: int) -> bool:

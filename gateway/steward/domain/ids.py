@@ -11,6 +11,7 @@ TransactionId = NewType("TransactionId", str)  # 32 hex digits
 DoorId = NewType("DoorId", str)
 TillId = NewType("TillId", str)  # at most 8 ASCII characters: it is part of what the band signs
 OutletId = NewType("OutletId", str)
+ApprovalId = NewType("ApprovalId", str)  # 32 hex digits
 AccountId = NewType("AccountId", str)  # "guest:<ref>", "revenue:<outlet>", "clearing:deposit", ...
 
 

@@ -4,6 +4,8 @@ guest:<ref>         what the guest owes (negative: a deposit not yet used)
 revenue:<outlet>    what an outlet has sold (negative)
 clearing:deposit    deposits taken and given back at the desk
 clearing:settlement what was put on the guest's card at the end
+clearing:late       charges that came in from another gateway after their folio was settled
+clearing:unplaced   charges that came in and fit no folio
 
 The id of a transaction is derived from what it stands for (a tap, a refund's own id, a guest's settlement), so
 the same fact recorded twice meets itself in the ledger instead of counting twice.
@@ -58,8 +60,21 @@ class Sale:
     currency: str
 
 
+@dataclass(frozen=True, slots=True)
+class FolioTotals:
+    """All guests' folios of one currency together."""
+
+    currency: str
+    guests: int
+    settled: int
+    owed_minor: int  # by guests whose balance is above zero
+    credit_minor: int  # to guests whose deposit is not used up
+
+
 DEPOSIT_CLEARING = AccountId("clearing:deposit")
 SETTLEMENT_CLEARING = AccountId("clearing:settlement")
+LATE_CLEARING = AccountId("clearing:late")
+UNPLACED_CLEARING = AccountId("clearing:unplaced")
 
 
 def guest_account(ref: GuestRef) -> AccountId:
@@ -155,33 +170,63 @@ def settlement_id(ref: GuestRef) -> TransactionId:
     return transaction_id("settlement", ref)
 
 
-def pay_back(undone: LedgerTransaction, ref: GuestRef, on_card_minor: int) -> tuple[LedgerTransaction, ...]:
+def set_aside(sale: Sale, amount_minor: int, at_s: int) -> LedgerTransaction:
+    """Keep a settled folio at zero when a charge comes in late: what is owed waits for the purser."""
+    postings = (Posting(guest_account(sale.ref), -_amount(amount_minor)), Posting(LATE_CLEARING, amount_minor))
+    return _build(transaction_id("late", sale.tap_id), TransactionKind.SETTLEMENT, sale, at_s, postings, "")
+
+
+def collect_late(sale: Sale, amount_minor: int, at_s: int) -> tuple[LedgerTransaction, ...]:
+    """Put what came in late on the guest's card after all."""
+    account = guest_account(sale.ref)
+    back = (Posting(account, _amount(amount_minor)), Posting(LATE_CLEARING, -amount_minor))
+    card = (Posting(account, -amount_minor), Posting(SETTLEMENT_CLEARING, amount_minor))
+    return tuple(
+        _build(transaction_id(kind, sale.tap_id), TransactionKind.SETTLEMENT, sale, at_s, postings, "")
+        for kind, postings in (("late_back", back), ("late_settled", card))
+    )
+
+
+def unplaced(sale: Sale, amount_minor: int, at_s: int) -> LedgerTransaction:
+    """What an outlet has sold to nobody whose folio could take it."""
+    postings = (Posting(UNPLACED_CLEARING, _amount(amount_minor)), Posting(revenue_account(sale.outlet), -amount_minor))
+    return _build(transaction_id("unplaced", sale.tap_id), TransactionKind.CHARGE, sale, at_s, postings, "")
+
+
+def late_minor(tap_id: TapId, transactions: Iterable[LedgerTransaction]) -> int:
+    """What of this tap's charge is set aside. transactions: of its guest's account."""
+    return posted_to(LATE_CLEARING, (t for t in transactions if t.tap_id == tap_id))
+
+
+def pay_back(
+    undone: LedgerTransaction, ref: GuestRef, on_card_minor: int, aside_minor: int = 0
+) -> tuple[LedgerTransaction, ...]:
     """Hand out what a refund left on a folio that is settled already, so that it stays at zero.
 
-    undone: the refund. on_card_minor: what is on the guest's card now; that goes back first, the rest in cash
-    from the deposit that paid for it.
+    undone: the refund. aside_minor: what of that charge came in late and was never paid: that goes first.
+    on_card_minor: what is on the guest's card now; that goes back next, the rest in cash from the deposit.
     """
     account = guest_account(ref)
     owed = -posted_to(account, (undone,))
+    unpaid = min(owed, max(aside_minor, 0))
+    owed -= unpaid
     to_card = min(owed, max(on_card_minor, 0))
     parts = (
         (TransactionKind.SETTLEMENT, SETTLEMENT_CLEARING, to_card),
         (TransactionKind.DEPOSIT_RETURN, DEPOSIT_CLEARING, owed - to_card),
     )
-    return tuple(
-        check_transaction(
-            LedgerTransaction(
-                transaction_id("pay_back", undone.id, kind),
-                kind,
-                undone.at_s,
-                undone.currency,
-                (Posting(account, amount), Posting(other, -amount)),
-                undone.tap_id,
-            )
-        )
-        for kind, other, amount in parts
-        if amount
-    )
+    paid = tuple(_pay(undone, account, kind, kind, other, amount) for kind, other, amount in parts if amount)
+    if not unpaid:
+        return paid
+    return (_pay(undone, account, "late", TransactionKind.SETTLEMENT, LATE_CLEARING, unpaid), *paid)
+
+
+def _pay(
+    undone: LedgerTransaction, account: AccountId, name: str, kind: TransactionKind, other: AccountId, amount: int
+) -> LedgerTransaction:
+    postings = (Posting(account, amount), Posting(other, -amount))
+    id_ = transaction_id("pay_back", undone.id, name)
+    return check_transaction(LedgerTransaction(id_, kind, undone.at_s, undone.currency, postings, undone.tap_id))
 
 
 def posted_to(account: AccountId, transactions: Iterable[LedgerTransaction]) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from steward.domain.charges import Charge
 from steward.domain.events import NewEvent, StoredEvent
-from steward.domain.guests import Band, Guest, KeyChange
+from steward.domain.guests import Band, BandState, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
-from steward.domain.ledger import LedgerTransaction
+from steward.domain.ledger import FolioTotals, LedgerTransaction
 from steward.ports.desk import DeskTx
+from steward.ports.manifest import ManifestTx
 from steward.ports.service import ServiceTx
 from steward.ports.ship import ShipTx
 from steward.ports.sync import SyncTx
@@ -90,6 +91,15 @@ class KeyRing(Protocol):
 
     def verify_token(self, body: bytes, signature: bytes) -> bool: ...
 
+    def sign_lan(self, message: bytes) -> tuple[int, bytes]:
+        """The newest key version and its signature over a message to the ship's other gateways, set apart from tokens.
+
+        Raises KeyNotHeld at doors and tills.
+        """
+        ...
+
+    def verify_lan(self, version: int, message: bytes, signature: bytes) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class DoorSignal:
@@ -105,7 +115,7 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(ServiceTx, DeskTx, SyncTx, ShipTx, Protocol):
+class Tx(ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx, Protocol):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)
@@ -130,6 +140,10 @@ class Tx(ServiceTx, DeskTx, SyncTx, ShipTx, Protocol):
     def band(self, uid: Uid) -> Band | None: ...
     def bands_of(self, ref: GuestRef) -> Sequence[Band]:
         """Oldest serial first."""
+        ...
+
+    def band_counts(self) -> Mapping[tuple[BandState, bool], int]:
+        """How many bands, by state and whether they are active ones."""
         ...
 
     def journal_key_change(self, change: KeyChange) -> None:
@@ -172,6 +186,14 @@ class Tx(ServiceTx, DeskTx, SyncTx, ShipTx, Protocol):
 
     def held_of(self, ref: GuestRef) -> Sequence[Charge]:
         """Those of them that are held, oldest first. Quick however many charges the guest has."""
+        ...
+
+    def disputed_charges(self, limit: int) -> Sequence[Charge]:
+        """Of every guest, in the order their taps were recorded."""
+        ...
+
+    def folio_totals(self) -> Sequence[FolioTotals]:
+        """By currency."""
         ...
 
     def spent_since(self, ref: GuestRef, since_s: int) -> int:

@@ -1,27 +1,36 @@
-"""What the status page shows: counts since the start, and how long the last taps took. No guest or card ids.
+"""What the status page shows: counts since the start, and how long the last taps took. No guest or card ids come out.
 
-Everything is bounded: the last `SAMPLES_MAX` taps are kept for percentiles, `RECENT_MAX` for the list, and an
-unheard-of code beyond `CODES_MAX` is counted as "other". Used from the event loop only, so it needs no lock.
+Everything is bounded: the last `SAMPLES_MAX` taps are kept for percentiles, `RECENT_MAX` for the list, the last tap of
+`BANDS_MAX` bands, and an unheard-of code beyond `CODES_MAX` is counted as "other". Used from the event loop only, so
+it needs no lock.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
+
+from steward.domain.ids import Uid
 
 SAMPLES_MAX = 4096
 RECENT_MAX = 20
 CODES_MAX = 64
+BANDS_MAX = 20_000
 OTHER = "other"
 
 OPENED = "granted"
 POSTED = "posted"
 HELD = frozenset({"held", "verification_required"})  # a charge that waits for a PIN or a look at the photo
-SUCCESSES = frozenset({OPENED, POSTED, "encoded"}) | HELD  # taps that did what they were for
+SUCCESSES = frozenset({OPENED, POSTED, "encoded", "crew_login", "announced"}) | HELD  # taps that did what they were for
 # Nothing was asked of the card, so nothing was refused either.
 NEUTRAL = frozenset({"idle"})
+# Upper bounds of the tap times that are counted, in seconds: around a tenth of a second is where a tap feels slow.
+LATENCY_BOUNDS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+# How long ago a band was last tapped: names and upper bounds in seconds.
+AGES: tuple[tuple[str, int], ...] = (("minutes_5", 300), ("hour", 3600), ("day", 86_400), ("older", 2**62))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class TapRecord:
 
     at_s: int
     reader: str
-    purpose: str  # "door" | "till" | "encoder"
+    purpose: str  # "door" | "till" | "encoder" | "crew"
     place: str
     code: str
     exchange_ms: float
@@ -76,10 +85,25 @@ class BoardSnapshot(TypedDict):
     recent: list[RecentTap]
 
 
+@dataclass(slots=True)
+class Histogram:
+    """Tap times of one purpose: how many were at most each of LATENCY_BOUNDS_S but above the one before."""
+
+    counts: list[int]  # one more than bounds: those above the last
+    sum_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
 class TapBoard:
     """Counters and a bounded memory of recent taps. A snapshot is computed once a change, however often asked."""
 
     def __init__(self) -> None:
+        self._results: Counter[tuple[str, str]] = Counter()
+        self._latency: dict[str, Histogram] = {}
+        self._last_taps: dict[Uid, int] = {}  # oldest first
         self._taps = 0
         self._doors_opened = 0
         self._charges_posted = 0
@@ -94,12 +118,36 @@ class TapBoard:
         self._version += 1
         self._taps += 1
         self._samples.append(tap)
+        self._results[tap.purpose, _result(tap.code)] += 1
+        self._latency.setdefault(tap.purpose, Histogram([0] * (len(LATENCY_BOUNDS_S) + 1))).add(tap.total_ms / 1000)
         if tap.code not in SUCCESSES | NEUTRAL:
             _count(self._refusals, tap.code)
         elif tap.code == OPENED and tap.purpose == "door":
             self._doors_opened += 1
         elif tap.code == POSTED:
             self._charges_posted += 1
+
+    def seen(self, uid: Uid, at_s: int) -> None:
+        """A band proved itself at a reader."""
+        self._last_taps.pop(uid, None)
+        self._last_taps[uid] = at_s
+        if len(self._last_taps) > BANDS_MAX:
+            del self._last_taps[next(iter(self._last_taps))]
+
+    def tap_ages(self, now_s: int) -> dict[str, int]:
+        """How many bands were last tapped how long ago, by the names of AGES; since the gateway started."""
+        ages = dict.fromkeys((name for name, _ in AGES), 0)
+        for at_s in self._last_taps.values():
+            ages[next(name for name, bound in AGES if now_s - at_s <= bound)] += 1
+        return ages
+
+    def results(self) -> Mapping[tuple[str, str], int]:
+        """Taps by purpose and result: done, held, idle or refused."""
+        return self._results
+
+    def latency(self) -> Mapping[str, Histogram]:
+        """Tap times by purpose."""
+        return self._latency
 
     def alert(self, kind: str) -> None:
         """Count something the staff should look at, such as a forged token or a lost clock."""
@@ -136,6 +184,12 @@ class TapBoard:
             "apdus": _flows(taps),
             "recent": [_recent(tap) for tap in reversed(taps[-RECENT_MAX:])],
         }
+
+
+def _result(code: str) -> str:
+    if code in HELD:
+        return "held"
+    return "done" if code in SUCCESSES else "idle" if code in NEUTRAL else "refused"
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:

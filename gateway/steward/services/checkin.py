@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from steward.domain.events import EventType, fact
+from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, Uid
 from steward.errors import Conflict, NotFound, Refused
@@ -16,6 +16,7 @@ from steward.services.pins import PinService
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _BOOKING = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _U16, _U32 = 0xFFFF, 0xFFFFFFFF
+_EPOCH_USED = "deny.epoch_used"  # by tokens that other gateways have made
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,24 @@ class CheckinService:
     """Guests and the life of their bands."""
 
     def __init__(
-        self, store: Store, clock: Clock, entropy: Entropy, pins: PinService, zones: Mapping[str, int]
+        self,
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        pins: PinService,
+        zones: Mapping[str, int],
+        follows: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
         self._entropy = entropy
         self._pins = pins
         self._zones = zones  # name -> bit number
+        self._follows = follows  # another gateway of the ship: guests are checked in at the authority
 
     async def check_in(self, form: CheckinForm) -> Guest:
         """Record a guest for one stay. Raises Refused(code) naming the field that cannot be."""
+        self._check_authority()
         zones = self._check_form(form)
         ref = GuestRef(self._entropy.token_bytes(8).hex())
         pin = await self._pins.hash(form.pin) if form.pin is not None else None
@@ -57,7 +66,7 @@ class CheckinService:
             guest = Guest(
                 ref=ref,
                 booking=form.booking,
-                cabins=tuple(CabinStay(cabin, _stay_for(tx, cabin, form.booking)) for cabin in form.cabins),
+                cabins=tuple(CabinStay(cabin, stay_for(tx, cabin, form.booking)) for cabin in form.cabins),
                 zones=zones,
                 child=form.child,
                 crew=form.crew,
@@ -69,16 +78,7 @@ class CheckinService:
                 pin=pin,
             )
             tx.put_guest(guest)
-            tx.append_event(
-                fact(
-                    EventType.GUEST_CHECKED_IN,
-                    now_s,
-                    guest=ref,
-                    child=form.child,
-                    crew=form.crew,
-                    zones=zones,
-                )
-            )
+            tx.append_event(checked_in(guest, now_s))
             return guest
 
         return await self._store.write(work)
@@ -117,7 +117,7 @@ class CheckinService:
                 raise NotFound("band", uid)
             if band.state is BandState.RETURNED:
                 return band
-            tx.deny(uid, tx.deny_epoch() + 1, "returned")
+            deny_next(tx, uid, "returned")
             returned = replace(band, state=BandState.RETURNED)
             tx.put_band(returned)
             tx.append_event(fact(EventType.BAND_RETURNED, now_s, uid=uid, guest=band.guest, serial=band.serial))
@@ -127,6 +127,7 @@ class CheckinService:
 
     async def set_pin(self, ref: GuestRef, pin: str) -> None:
         """Give a guest a new PIN and unlock it."""
+        self._check_authority()
         hashed = await self._pins.hash(pin)
         now_s = self._clock.now().unix_s
 
@@ -139,8 +140,23 @@ class CheckinService:
 
         await self._store.write(work)
 
+    async def unlock_pin(self, ref: GuestRef, by: str) -> None:
+        """Forget the wrong guesses; the PIN stays as it is."""
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> None:
+            guest = tx.guest(ref)
+            if guest is None:
+                raise NotFound("guest", ref)
+            if guest.pin_failures:
+                tx.put_guest(replace(guest, pin_failures=0))
+                tx.append_event(fact(EventType.PIN_SET, now_s, guest=ref, unlocked=True, by=by))
+
+        await self._store.write(work)
+
     async def set_limits(self, ref: GuestRef, limits: Limits, by: str) -> Guest:
         """Raise or lower what a guest may spend; a parent does it for a child. Decides from the next tap on."""
+        self._check_authority()
         _check_limits(limits)
         now_s = self._clock.now().unix_s
 
@@ -164,6 +180,10 @@ class CheckinService:
             return changed
 
         return await self._store.write(work)
+
+    def _check_authority(self) -> None:
+        if self._follows:
+            raise Refused("authority_only", "guests are kept at the ship's folio authority: do it there")
 
     def _check_form(self, form: CheckinForm) -> int:
         """The zone mask, or Refused naming the first field that cannot be."""
@@ -189,11 +209,18 @@ def _check_limits(limits: Limits) -> None:
         raise Refused("bad_limits", "limits are minor units, 0 or more")
 
 
-def _stay_for(tx: Tx, cabin: int, booking: str) -> int:
+def checked_in(guest: Guest, at_s: int) -> NewEvent:
+    """The event of a new guest."""
+    return fact(
+        EventType.GUEST_CHECKED_IN, at_s, guest=guest.ref, child=guest.child, crew=guest.crew, zones=guest.zones
+    )
+
+
+def stay_for(tx: Tx, cabin: int, booking: str) -> int:
     """The number of this booking's stay in the cabin: the running one for the same party, else the next."""
     key = f"stay:{cabin}"
     last, _, party = (tx.meta(key) or "0:").partition(":")
-    if party == booking:
+    if party == booking and int(last) >= tx.stay_of(cabin):  # no door has seen a later party, of another gateway's
         return int(last)
     stay = max(int(last), tx.stay_of(cabin)) + 1
     if stay > _U16:
@@ -202,12 +229,27 @@ def _stay_for(tx: Tx, cabin: int, booking: str) -> int:
     return stay
 
 
-def freeze_band(tx: Tx, band: Band, at_s: int, reason: str, by: str) -> Band:
-    """Put a band on the deny list, inside the caller's transaction. Idempotent."""
+def deny_next(tx: Tx, uid: Uid, reason: str, at_least: int = 0) -> int:
+    """Refuse what this band carries now; the epoch of it. Above every epoch that a token may have been made with.
+
+    at_least: the epoch at which another gateway has refused it already.
+    """
+    epoch = max(tx.deny_epoch() + 1, int(tx.meta(_EPOCH_USED) or 0) + 1, at_least)
+    tx.deny(uid, epoch, reason)
+    return epoch
+
+
+def note_epoch(tx: Tx, epoch: int) -> None:
+    """Another gateway has made a token that carries this deny epoch."""
+    if epoch > int(tx.meta(_EPOCH_USED) or 0):
+        tx.set_meta(_EPOCH_USED, str(epoch))
+
+
+def freeze_band(tx: Tx, band: Band, at_s: int, reason: str, by: str, at_least: int = 0) -> Band:
+    """Put a band on the deny list, inside the caller's transaction. Idempotent. at_least: see deny_next."""
     if band.state is BandState.FROZEN:
         return band
-    epoch = tx.deny_epoch() + 1
-    tx.deny(band.uid, epoch, reason)
+    epoch = deny_next(tx, band.uid, reason, at_least)
     frozen = replace(band, state=BandState.FROZEN)
     tx.put_band(frozen)
     tx.append_event(

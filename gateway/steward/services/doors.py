@@ -89,6 +89,7 @@ class DoorService:
         await talk.select()
         await talk.identify()
         await talk.authenticate()
+        tap.uid = uid_from(talk.uid)
         shown = show_token(await talk.read_token(), talk.uid, self._keyring)
 
         def work(tx: Tx) -> Decision:
@@ -117,6 +118,8 @@ class DoorService:
             "guest": guest_of(shown.token) if shown else None,
             "serial": shown.token.serial if shown else None,
         }
+        if decision.adopt is not None and decision.adopt.stays:
+            payload["stays"] = " ".join(f"{cabin}:{stay}" for cabin, stay in decision.adopt.stays)
         tx.append_event(NewEvent(type_, tap.at_s, payload))
         for event in alert_events(tap, decision, uid):
             tx.append_event(event)

@@ -169,7 +169,7 @@ class EncodeService:
         status = Status(state=STATE_ISSUED, writes=1, written_at=tap.at_s & _U32, writer=self._settings.writer)
         await personaliser.write(state, body, status, self._settings.random_id)
         issued = replace(band, state=BandState.ISSUED, random_id=state.random_id or self._settings.random_id)
-        await self._store.write(lambda tx: _finish(tx, job, issued, tap.at_s))
+        await self._store.write(lambda tx: _finish(tx, job, issued, epoch, tap.at_s))
         return issued
 
     def _token(self, guest: Guest, band: Band, deny_epoch: int) -> TokenBody:
@@ -262,12 +262,13 @@ def _begin(tx: Tx, job: EncodeJob, state: CardState, version: int, at_s: int) ->
             serial=serial,
             active=state.active,
             key_version=version,
+            epoch=tx.deny_epoch(),
         )
     )
     return guest, band, tx.deny_epoch()
 
 
-def _finish(tx: Tx, job: EncodeJob, band: Band, at_s: int) -> None:
+def _finish(tx: Tx, job: EncodeJob, band: Band, deny_epoch: int, at_s: int) -> None:
     """The band is good: it replaces every older one of its guest, at this gateway's doors at once."""
     known = tx.band(band.uid)
     if known is None or known.state is not BandState.ENCODING:
@@ -287,6 +288,7 @@ def _finish(tx: Tx, job: EncodeJob, band: Band, at_s: int) -> None:
             serial=band.serial,
             active=band.active,
             key_version=band.key_version,
+            epoch=deny_epoch,
             replaces=job.replaces,
         )
     )

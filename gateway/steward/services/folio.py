@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from steward.domain import ledger
-from steward.domain.charges import ChargeRefusal, is_operation_id
-from steward.domain.events import EventType, fact
+from steward.domain.charges import Charge, ChargeRefusal, is_operation_id, sale_of
+from steward.domain.events import EventType, Scalar, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, TapId
 from steward.domain.ledger import LedgerTransaction
 from steward.domain.statement import Settlement, Statement, build_settlement, build_statement
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Clock, Store, Tx
+from steward.services.allowances import AllowanceBook, check_gathered
 from steward.services.chargebook import ChargeBook, PaymentSettings
 from steward.services.corrections import find
 
@@ -27,11 +28,26 @@ class ChargesHeld(Conflict):
         self.tap_ids = tap_ids
 
 
+@dataclass(frozen=True, slots=True)
+class LateCharge:
+    charge: Charge
+    open_minor: int
+
+
 class FolioService:
-    def __init__(self, store: Store, clock: Clock, settings: PaymentSettings | None = None) -> None:
+    """allowances: at the authority of several gateways, what the others may still spend."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: PaymentSettings | None = None,
+        allowances: AllowanceBook | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._book = ChargeBook(settings or PaymentSettings())
+        self._allowances = allowances
 
     async def deposit(self, ref: GuestRef, amount_minor: int, deposit_id: str, by: str = "") -> LedgerTransaction:
         """Take a deposit, in the guest's currency. deposit_id names it for ever: the same again changes nothing.
@@ -43,6 +59,7 @@ class FolioService:
             raise Refused("amount_invalid", f"amount_minor is a whole number from 1 to {ledger.AMOUNT_MAX_MINOR}")
         if not is_operation_id(deposit_id):
             raise Refused("request_invalid", "deposit_id is 1 to 64 of letters, digits, dot, dash, underscore")
+        self._book.check_authority()
         now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> LedgerTransaction:
@@ -74,27 +91,72 @@ class FolioService:
 
     async def statement(self, ref: GuestRef) -> Statement:
         """Every line so far, the running balance and what is open. Raises NotFound."""
+        return await self._store.read(lambda tx: statement_in(tx, ref))
 
-        def work(tx: Tx) -> Statement:
-            guest = _guest(tx, ref)
-            return build_statement(guest, tx.ledger_of(ledger.guest_account(ref)), tx.charges_of(ref))
-
-        return await self._store.read(work)
-
-    async def settle(self, ref: GuestRef, by: str = "") -> Settlement:
+    async def settle(self, ref: GuestRef, by: str = "", *, despite_away: bool = False) -> Settlement:
         """End the folio at zero: what is owed goes on the card, what is left of the deposit back to the guest.
 
         Open disputes are listed and do not stop it; holds do (ChargesHeld), unless they have expired. Afterwards
         the folio takes no more charges. Settling again returns the same settlement.
+
+        What other gateways may still spend is recalled first. Raises AllowancesOut if one of them does not answer;
+        despite_away: settle all the same. A charge of theirs that comes in later is set aside, see late_charges.
         """
+        self._book.check_authority()
+        if self._allowances is None:
+            return await self._settle_now(ref, by, True)
+        with self._allowances.closing(ref):
+            await self._allowances.gather(ref, despite_away=despite_away)
+            return await self._settle_now(ref, by, despite_away)
+
+    async def _settle_now(self, ref: GuestRef, by: str, despite_away: bool) -> Settlement:
         now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> Settlement:
             guest = _guest(tx, ref)
             if not guest.settled:
+                if not despite_away:
+                    check_gathered(tx, ref)
                 self._settle(tx, guest, now_s, by)
             account = ledger.guest_account(ref)
             return build_settlement(guest, tx.ledger_of(account), tx.charges_of(ref), repeated=guest.settled)
+
+        return await self._store.write(work)
+
+    async def late_charges(self) -> list[LateCharge]:
+        """Charges that came in from another gateway after their folio was settled, and were not dealt with yet.
+
+        The purser collects one (collect_late), or refunds it like any charge: nothing is paid out then.
+        """
+
+        def work(tx: Tx) -> list[LateCharge]:
+            open_minor: dict[TapId, int] = {}
+            for transaction in tx.ledger_of(ledger.LATE_CLEARING):
+                if (tap_id := transaction.tap_id) is not None:
+                    owed_minor = ledger.posted_to(ledger.LATE_CLEARING, (transaction,))
+                    open_minor[tap_id] = open_minor.get(tap_id, 0) + owed_minor
+            charges = ((tx.charge(tap_id), minor) for tap_id, minor in open_minor.items() if minor)
+            return [LateCharge(charge, minor) for charge, minor in charges if charge is not None]
+
+        return await self._store.read(work)
+
+    async def collect_late(self, tap_id: TapId, by: str) -> int:
+        """Put a late charge on the guest's card after all; how much that was. Again: 0."""
+        self._book.check_authority()
+        now_s = self._clock.now().unix_s
+
+        def work(tx: Tx) -> int:
+            charge = tx.charge(tap_id)
+            if charge is None or charge.evidence is None:
+                raise NotFound("charge", tap_id)
+            sale = sale_of(charge)
+            minor = ledger.late_minor(tap_id, tx.ledger_of(ledger.guest_account(sale.ref)))
+            if minor:
+                for transaction in ledger.collect_late(sale, minor, now_s):
+                    tx.post(transaction)
+                more: dict[str, Scalar] = {"guest": sale.ref, "currency": sale.currency, "tap_id": tap_id, "by": by}
+                tx.append_event(fact(EventType.FOLIO_SETTLED, now_s, settled_minor=minor, returned_minor=0, **more))
+            return minor
 
         return await self._store.write(work)
 
@@ -119,6 +181,12 @@ class FolioService:
                 by=by,
             )
         )
+
+
+def statement_in(tx: Tx, ref: GuestRef) -> Statement:
+    """For whoever shows it to a person: services/lookups.py logs that in the same transaction. Raises NotFound."""
+    guest = _guest(tx, ref)
+    return build_statement(guest, tx.ledger_of(ledger.guest_account(ref)), tx.charges_of(ref))
 
 
 def _guest(tx: Tx, ref: GuestRef) -> Guest:

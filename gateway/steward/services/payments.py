@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bandwire.aes import Aes
+from steward.domain.approvals import Approval
 from steward.domain.charges import (
     Charge,
     ChargeRefusal,
@@ -24,11 +25,13 @@ from steward.domain.charges import (
 )
 from steward.domain.events import EventType, fact
 from steward.domain.evidence import EvidenceView, counter_kind, evidence_view, is_alarming, signature_refusal
-from steward.domain.ids import TapId, TillId
+from steward.domain.ids import ApprovalId, TapId, TillId
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
+from steward.services.allowances import Funds
+from steward.services.approvals import SecondPerson
 from steward.services.chargebook import ChargeBook, PaymentSettings, give_up, refusal
-from steward.services.corrections import Corrections
+from steward.services.corrections import Corrections, Outcome
 from steward.services.pending import PendingTaps, check_same
 from steward.services.pins import PinService
 from steward.services.signatures import verify_evidence
@@ -62,6 +65,7 @@ class PaymentService:
         aes: Aes,
         settings: PaymentSettings | None = None,
         pins: PinService | None = None,
+        funds: Funds | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -69,9 +73,11 @@ class PaymentService:
         self._aes = aes
         self._settings = chosen = settings or PaymentSettings()
         self._book = ChargeBook(chosen)
+        self._funds = funds  # one of several gateways: what others may have spent, or could grant
         self._pending = PendingTaps(clock, chosen.request_expires_s, chosen.tills_max, chosen.listeners_max)
         self._verifier = Verifier(store, clock, self._book, pins or PinService(entropy))
-        self._corrections = Corrections(store, clock, self._book)
+        second = SecondPerson(entropy, chosen.second_person_above_minor)
+        self._corrections = Corrections(store, clock, self._book, second)
 
     # what a till asks
 
@@ -170,7 +176,10 @@ class PaymentService:
             facts = replace(facts, evidence=checked)
         now_s = self._clock.now().unix_s
         with self._pending.booking(request) as closed:
-            charge = await self._store.write(lambda tx: self._decide(tx, request, facts, access, closed, now_s))
+            short = None
+            if self._funds is not None and facts.evidence is not None and facts.refusal is None and closed is None:
+                short = await self._funds.ensure(facts.evidence.guest, request.amount_minor)
+            charge = await self._store.write(lambda tx: self._decide(tx, request, facts, access, closed, now_s, short))
         _LOG.info("payment.booked till=%s state=%s code=%s", request.till, charge.state.value, charge.code)
         return charge
 
@@ -182,6 +191,7 @@ class PaymentService:
         access: Callable[[Tx], str | None] | None,
         closed: str | None,
         now_s: int,
+        short: str | None,
     ) -> Charge:
         known = tx.charge(request.tap_id)
         if known is not None:
@@ -196,6 +206,8 @@ class PaymentService:
         code = code or closed
         if code is None and evidence is not None:
             decision = self._book.decide(tx, request, evidence.guest, now_s)
+            if decision.code == ChargeRefusal.ALLOWANCE_EXCEEDED and short is not None:
+                decision = refusal(short)  # the authority has said why
         else:
             decision = refusal(str(code))
         charge = Charge(request, now_s, decision.state, decision.code, evidence)
@@ -215,6 +227,8 @@ class PaymentService:
         if wrong is None:
             if evidence.counter is not None and (granted or evidence.verified):
                 tx.set_charge_counter(evidence.uid, kind, evidence.counter)
+                if self._settings.has_peers:
+                    tx.use_counter(evidence.uid, kind, evidence.counter, request.tap_id)
             return None
         if is_alarming(wrong):
             tx.append_event(
@@ -250,22 +264,34 @@ class PaymentService:
             return self._told(await self._verifier.by_photo(tap_id, by, matches))
         raise Refused("verification_invalid", "verify with pin or photo")
 
-    async def void(self, tap_id: TapId, reason: str, by: str) -> Charge:
-        """See Corrections.void, and likewise the three below."""
-        return self._told(await self._corrections.void(tap_id, reason, by))
+    async def void(self, tap_id: TapId, reason: str, by: str, said_by: str = "") -> Outcome:
+        """See Corrections.void, and likewise those below."""
+        return self._corrected(await self._corrections.void(tap_id, reason, by, said_by))
 
-    async def refund(self, tap_id: TapId, amount_minor: int, reason: str, by: str, refund_id: str) -> Charge:
-        return self._told(await self._corrections.refund(tap_id, amount_minor, reason, by, refund_id))
+    async def refund(
+        self, tap_id: TapId, amount_minor: int, reason: str, by: str, refund_id: str, said_by: str = ""
+    ) -> Outcome:
+        return self._corrected(await self._corrections.refund(tap_id, amount_minor, reason, by, refund_id, said_by))
 
     async def dispute(self, tap_id: TapId, reason: str, by: str = "") -> Charge:
         return self._told(await self._corrections.dispute(tap_id, reason, by))
 
-    async def resolve_dispute(self, tap_id: TapId, uphold: bool, by: str) -> Charge:
-        return self._told(await self._corrections.resolve(tap_id, uphold, by))
+    async def resolve_dispute(self, tap_id: TapId, uphold: bool, by: str, said_by: str = "") -> Outcome:
+        return self._corrected(await self._corrections.resolve(tap_id, uphold, by, said_by))
+
+    async def approve(self, id_: ApprovalId, by: str) -> Charge:
+        return self._told(await self._corrections.approve(id_, by))
+
+    async def refuse(self, id_: ApprovalId, by: str) -> Approval:
+        return await self._corrections.refuse(id_, by)
 
     async def evidence(self, tap_id: TapId) -> EvidenceView:
         """The proof of a tap, its signature checked again if K3 is held here. Raises NotFound if there is none."""
-        charge = await self._store.read(lambda tx: tx.charge(tap_id))
+        return await self._store.read(lambda tx: self.evidence_in(tx, tap_id))
+
+    def evidence_in(self, tx: Tx, tap_id: TapId) -> EvidenceView:
+        """For whoever shows it to a person: services/lookups.py logs that in the same transaction."""
+        charge = tx.charge(tap_id)
         if charge is None or charge.evidence is None:
             raise NotFound("evidence of tap", tap_id)
         checked = verify_evidence(self._keyring, self._aes, charge.evidence)
@@ -274,6 +300,9 @@ class PaymentService:
         if view is None:
             raise NotFound("evidence of tap", tap_id)
         return view
+
+    def _corrected(self, outcome: Outcome) -> Outcome:
+        return self._told(outcome) if isinstance(outcome, Charge) else outcome
 
     def _told(self, charge: Charge) -> Charge:
         self._pending.touch(charge.request.tap_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,6 +79,10 @@ class Supervisor:
 
     def status(self, name: str) -> TaskStatus | None:
         return self._status.get(name)
+
+    def statuses(self) -> Mapping[str, TaskStatus]:
+        """Every task by name."""
+        return self._status
 
     async def stop(self, grace_s: float) -> list[str]:
         """Cancel every task and wait up to `grace_s` for them to end; returns the names that did not.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from steward.domain.access import GRANTED, Decision, Place, Refusal, refuse
-from steward.domain.ids import DoorId
+from steward.domain.ids import DoorId, Uid
 from steward.errors import Busy, CardRefused, CardRemoved, KeyNotHeld, ReaderFault, StoreUnavailable
 from steward.ports import Actuator, Card, CardReader, Clock, DoorSignal, Store, Tx
 from steward.services.board import TapBoard, TapRecord
@@ -52,11 +52,12 @@ class Tap:
     card: MeteredCard
     place: Place
     reader: str
-    purpose: str  # "door" | "till" | "encoder"
+    purpose: str  # "door" | "till" | "encoder" | "crew"
     start_ms: float
     at_s: int
     clock_trusted: bool
     commit_ms: float = 0.0
+    uid: Uid | None = None  # of the band, once it has proved itself
     notes: list[str] = field(default_factory=list)
 
 
@@ -198,6 +199,8 @@ class TapLoop:
             bytes_down=card.bytes_down,
         )
         self._board.record(record)
+        if tap.uid is not None:
+            self._board.seen(tap.uid, tap.at_s)
         for alert in outcome.alerts:
             self._board.alert(alert)
         level = logging.INFO if outcome.granted or outcome.code == GRANTED else logging.WARNING

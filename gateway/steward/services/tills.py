@@ -1,4 +1,7 @@
-"""Tills: authenticate the band, have it sign the charge, and hand what was learnt to the payments service."""
+"""Tills: authenticate the band, have it sign the charge, and hand what was learnt to the payments service.
+
+The outlet's handhelds are told who taps.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import replace
 
 from bandwire.aes import Aes
 from bandwire.token import FLAG_ACTIVE
-from steward.domain.access import Decision, Shown, decide
+from steward.domain.access import Decision, Shown, decide, is_crew
 from steward.domain.charges import ChargeRefusal, ChargeRequest, ChargeState, TapEvidence, TapFacts
 from steward.domain.evidence import is_alarming, signed_request
 from steward.domain.ids import TillId, uid_from
@@ -15,6 +18,7 @@ from steward.errors import Conflict
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
 from steward.services.doors import access_state, alert_events, guest_of, judge, show_token
+from steward.services.feed import Announcement, TapFeed
 from steward.services.payments import PaymentService
 from steward.services.taps import Tap, TapOutcome
 
@@ -37,6 +41,7 @@ class TillService:
         keyring: KeyRing,
         aes: Aes,
         sun_template: str,
+        feed: TapFeed | None = None,
     ) -> None:
         self._till = till
         self._payments = payments
@@ -46,6 +51,7 @@ class TillService:
         self._keyring = keyring
         self._aes = aes
         self._sun_template = sun_template
+        self._feed = feed or TapFeed()
 
     async def ready(self) -> None:
         """A till's reader serves bands only while an amount is asked for: no tap is ever charged later."""
@@ -59,12 +65,15 @@ class TillService:
         await talk.select()
         await talk.identify(want_sun=True)
         await talk.authenticate()
+        tap.uid = uid_from(talk.uid)
         shown = show_token(await talk.read_token(), talk.uid, self._keyring)
         # Refused already? Then the band is not asked to sign, and its counter is not spent.
         early = await self._store.read(lambda tx: _peek(tx, tap, shown))
         evidence = await self._evidence(talk, request, shown, tap, sign=early is None)
 
         heard: list[str] = []
+        if early is None and not is_crew(shown.token):  # whoever serves there may want to see who pays
+            self._feed.publish(request.outlet, Announcement(guest_of(shown.token), tap.at_s, tap.reader))
 
         def access(tx: Tx) -> str | None:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from fastapi import FastAPI
 
-from fastapi import Depends, FastAPI
-from starlette.middleware import Middleware
-
-from steward import __version__
-from steward.web import errors
+from steward.web.bare import bare_app
 from steward.web.bundle import Services
 from steward.web.desk import DeskApi
-from steward.web.endpoints import ProblemView, authorise, install
-from steward.web.gate import Gate
+from steward.web.endpoints import install
+from steward.web.facts import FactReader
+from steward.web.imports import ImportApi
+from steward.web.metrics import MetricsPage
 from steward.web.monitor import MonitorApi
 from steward.web.page import Page
+from steward.web.pages.base import Pages
+from steward.web.pages.common import CommonPages
+from steward.web.pages.crew import CrewPages
+from steward.web.pages.privacy import PrivacyPages
+from steward.web.pages.purser import PurserPages
+from steward.web.pages.purser_bands import BandPages
+from steward.web.pages.purser_desk import DeskPages
+from steward.web.pages.signin import SignInPages
+from steward.web.pages.sse import Streams
 from steward.web.purser import PurserApi
+from steward.web.roster import RosterApi
 from steward.web.till import TillApi
 from steward.web.waits import LongPolls
 
@@ -32,54 +39,45 @@ _TAGS = [
     {"name": "till", "description": "Ask for a charge, see what came of it."},
     {"name": "desk", "description": "Guests and their bands."},
     {"name": "purser", "description": "Charges after the fact, folios, the books."},
+    {"name": "crew", "description": "Who may log in at a handheld."},
     {"name": "monitor", "description": "Figures and readers."},
 ]
 
 
 def create_app(services: Services) -> FastAPI:
-    """The whole application. `/docs` is off: it would load its page from the internet."""
-    app = FastAPI(
-        title="Steward gateway",
-        version=__version__,
-        summary="Wristband keys and onboard payment.",
-        description=_DESCRIPTION,
-        openapi_tags=_TAGS,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        dependencies=[Depends(authorise)],
-        middleware=[Middleware(Gate, find=services.find_token)],
-        **_no_telemetry(),
+    """The whole application."""
+    app = bare_app(
+        "Steward gateway",
+        "Wristband keys and onboard payment.",
+        _DESCRIPTION,
+        _TAGS,
+        services.find_token,
+        services.front,
     )
-    errors.install(app)
     polls = LongPolls(services.closing)
-    for api in (TillApi(services, polls), DeskApi(services, polls), PurserApi(services), MonitorApi(services)):
+    apis = (
+        TillApi(services, polls),
+        DeskApi(services, polls),
+        ImportApi(services.manifests),
+        PurserApi(services),
+        RosterApi(services),
+        MonitorApi(services),
+    )
+    for api in apis:
         install(app, api.endpoints())
-    Page(services).install(app)
-    _complete_schema(app)
+    facts, streams = FactReader(services), Streams()
+    Page(services, facts).install(app)
+    MetricsPage(services, facts, streams).install(app)
+    _install_pages(app, Pages(services), streams)
     return app
 
 
-def _no_telemetry() -> dict[str, Any]:
-    """Newer FastAPI traces requests, bodies included, to whatever its environment names. Not here."""
-    if "telemetry" not in inspect.signature(FastAPI).parameters:
-        return {}
-    off = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
-    return {"telemetry": off}
-
-
-def _complete_schema(app: FastAPI) -> None:
-    """Describe the shape of every error once. The framework's own error shape is never sent."""
-    original = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = original()
-            shapes = schema["components"]["schemas"]
-            shapes["ProblemView"] = ProblemView.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                shapes.pop(unused, None)
-        return original()
-
-    app.openapi = openapi  # type: ignore[method-assign]
+def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
+    app.add_route("/static/{name}", pages.assets.serve, include_in_schema=False)
+    crew, signin = CrewPages(pages.services, streams), SignInPages(pages.services, streams)
+    pages.install(app, CommonPages().routes())
+    pages.install(app, crew.routes(), crew.nav())
+    for desk in (PurserPages(pages.services), DeskPages(pages.services), PrivacyPages(pages.services)):
+        pages.install(app, desk.routes(), desk.nav())
+    pages.install(app, BandPages(pages.services).routes())
+    pages.install(app, signin.routes(), signin.nav())

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steward.domain.ids import TillId
+from steward.domain.ids import OutletId, TillId
+from steward.domain.outlets import Outlet
 from steward.ports import Clock, Store
+from steward.ports.sync import LinkBytes
 from steward.services.board import TapBoard
 from steward.services.checkin import CheckinService
+from steward.services.crew import CrewService
+from steward.services.desk import PurserDesk
 from steward.services.encoder import EncodeService
+from steward.services.feed import TapFeed
 from steward.services.folio import FolioService
+from steward.services.health import HealthService, Machine
+from steward.services.lookups import LookupService
+from steward.services.manifest import ManifestService
+from steward.services.notes import NoteService
+from steward.services.offers import OfferService
 from steward.services.payments import PaymentService
+from steward.services.recovery import RecoveryService
+from steward.services.settling import SettleAll
+from steward.services.uplink import UplinkSnapshot
 from steward.web.roles import Principal
 
 
@@ -22,7 +35,7 @@ class ReaderStatus:
 
     name: str
     kind: str  # "link" | "pcsc"
-    purpose: str  # "door" | "till" | "encoder"
+    purpose: str  # "door" | "till" | "encoder" | "crew"
     place: str  # "cabin 5012", "zone gangway", "till bar-1", "desk"
     port: int | None  # of a link reader, once it listens
     state: str  # "starting" | "idle" | "waiting" | "busy" | "fault" | "stopped"
@@ -42,6 +55,39 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """How callers reach the gateway: by which names (an IPv6 address without brackets), and whether over TLS."""
+
+    names: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})
+    https: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """The TLS certificate in use, as an operator sees it. problem: empty if there is nothing to do."""
+
+    names: tuple[str, ...]
+    not_after_s: int
+    days_left: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """The link to shore as an operator sees it. trouble: why it is down, or what the broker refuses; empty if well."""
+
+    url: str
+    trouble: str
+    uplink: UplinkSnapshot
+    socket: LinkBytes  # since this process started
+    down_versions: Mapping[str, int]  # the newest decision applied of each kind; 0: none
+
+
+async def _no_link() -> LinkStatus | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The services and facts the routes need. find_token: whose API token this is."""
 
@@ -49,13 +95,29 @@ class Services:
     store: Store
     clock: Clock
     checkin: CheckinService
+    manifests: ManifestService
     encoder: EncodeService
     payments: PaymentService
     folio: FolioService
+    lookups: LookupService
+    notes: NoteService
+    recovery: RecoveryService
+    offers: OfferService
+    crew: CrewService
+    feed: TapFeed
     board: TapBoard
+    desk: PurserDesk
+    settling: SettleAll
+    machine: Machine
+    health: HealthService
     zones: Mapping[str, int]
+    outlets: Mapping[OutletId, Outlet]
     tills: Mapping[TillId, str]  # tills with a reader here -> their outlet
     encoders: frozenset[str]  # names of readers that encode
     readers: Callable[[], Sequence[ReaderStatus]]
     find_token: Callable[[str], Principal | None]
+    second_person_above_minor: int = 0  # what one person may give back alone
+    front: Front = field(default_factory=Front)
+    certificate: Callable[[], CertificateStatus | None] = lambda: None  # None: no TLS
+    link: Callable[[], Awaitable[LinkStatus | None]] = _no_link  # None: there is none
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -6,11 +6,13 @@ from fastapi import Request
 
 from steward.domain.guests import Band, Limits
 from steward.domain.ids import GuestRef, Uid
+from steward.domain.viewing import Field
 from steward.errors import NotFound
 from steward.services.checkin import CheckinForm
 from steward.services.encoder import JobId, JobState
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
+from steward.web.looking import Looking
 from steward.web.roles import Role
 from steward.web.schemas import (
     BandBody,
@@ -40,6 +42,7 @@ class DeskApi:
         self._checkin = services.checkin
         self._encoder = services.encoder
         self._encoders = services.encoders
+        self._looking = Looking(services.lookups)
         self._polls = polls
 
     def endpoints(self) -> list[Endpoint]:
@@ -83,7 +86,7 @@ class DeskApi:
         )
         guest = await self._checkin.check_in(form)
         cabins = [CabinView(cabin=held.cabin, stay=held.stay) for held in guest.cabins]
-        return GuestView(ref=guest.ref, booking=guest.booking, cabins=cabins)
+        return GuestView(ref=guest.ref, booking=guest.booking, cabins=cabins)  # as it was sent: nobody was looked at
 
     async def make_band(self, ref: RefPath, body: BandBody) -> JobRef:
         """The next band put on that encoder becomes this guest's. `replaces` freezes a lost one at once. Each band
@@ -101,23 +104,27 @@ class DeskApi:
         if wait_s and found.state in _RUNNING:
             news = await self._polls.run(request, caller.id, lambda: self._encoder.wait(job_id, wait_s))
             found = news or self._encoder.job(job_id)
-        return JobView.of(found)
+        return await self._looking.show(caller, found.guest, Field.BANDS, JobView.of(found))
 
-    async def cancel_job(self, job: JobPath) -> JobView:
+    async def cancel_job(self, job: JobPath, caller: Caller) -> JobView:
         """A band that is being written at this moment is finished first: try again."""
-        return JobView.of(await self._encoder.cancel(JobId(job)))
+        cancelled = await self._encoder.cancel(JobId(job))
+        return await self._looking.show(caller, cancelled.guest, Field.BANDS, JobView.of(cancelled))
 
-    async def freeze_band(self, uid: UidPath, body: FreezeBody) -> Band:
+    async def freeze_band(self, uid: UidPath, body: FreezeBody, caller: Caller) -> Band:
         """Refused everywhere from now on. Repeating it is harmless."""
-        return await self._checkin.freeze(Uid(uid), body.reason, body.by)
+        frozen = await self._checkin.freeze(Uid(uid), body.reason, body.by)
+        return await self._looking.show(caller, frozen.guest, Field.BANDS, frozen)
 
-    async def freeze_guest(self, ref: RefPath, body: FreezeBody) -> BandsView:
+    async def freeze_guest(self, ref: RefPath, body: FreezeBody, caller: Caller) -> BandsView:
         """Freezes every band the guest could still use, and lists them."""
-        return BandsView(bands=await self._checkin.freeze_guest(GuestRef(ref), body.reason, body.by))
+        frozen = await self._checkin.freeze_guest(GuestRef(ref), body.reason, body.by)
+        return await self._looking.show(caller, GuestRef(ref), Field.BANDS, BandsView(bands=frozen))
 
-    async def return_band(self, uid: UidPath) -> Band:
+    async def return_band(self, uid: UidPath, caller: Caller) -> Band:
         """A band handed in opens nothing until it is issued again."""
-        return await self._checkin.give_back(Uid(uid))
+        returned = await self._checkin.give_back(Uid(uid))
+        return await self._looking.show(caller, returned.guest, Field.BANDS, returned)
 
     async def set_limits(self, ref: RefPath, body: NewLimitsBody) -> None:
         """Decides from the next tap on. A parent may ask it for a child."""

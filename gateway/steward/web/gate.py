@@ -1,6 +1,7 @@
 """What every request passes before any route sees it, in this order: host, token, body.
 
-Host: only loopback names, so that a web page elsewhere cannot reach the gateway through a rebound DNS name.
+Host: only the names the settings give (without TLS, loopback's), so that a web page elsewhere cannot reach the gateway
+through a rebound DNS name.
 Token: anything under /v1 needs a valid one, whether the path exists or not. Body: read whole, within a size and a
 time, so that no route ever waits for a slow sender.
 """
@@ -9,25 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from steward.web.bundle import Front
 from steward.web.errors import Problem
-from steward.web.roles import Principal
+from steward.web.roles import Principal, Role
 
 BODY_BYTES_MAX = 16_384
 BODY_WAIT_MAX_S = 10.0
 API_PREFIX = "/v1"
 PRINCIPAL = "steward.principal"  # in the scope: who called
-_LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))(?::[0-9]{1,5})?")
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+HSTS = "max-age=31536000"  # never for names of this machine: a browser would apply it to every port of them
 
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": _POLICY.format(forms="'none'"),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
@@ -35,7 +41,30 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# Pages have forms. A browser that may not tell its own page's origin would send them with "Origin: null".
+PAGE_HEADERS = SECURITY_HEADERS | {
+    "Content-Security-Policy": _POLICY.format(forms="'self'"),
+    "Referrer-Policy": "same-origin",
+}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="steward"'}
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """What a caller of `role` may send to a path. Nobody else may send so much there."""
+
+    method: str
+    path: re.Pattern[str]
+    role: Role
+    bytes_max: int
+    wait_max_s: float
+
+
+_PLAIN = BodyLimit("", re.compile(""), Role.MONITOR, BODY_BYTES_MAX, BODY_WAIT_MAX_S)
+LARGE_BODIES = (
+    BodyLimit("POST", re.compile(r"/v1/manifest(/check)?"), Role.DESK, 14 * 1024 * 1024, 60.0),
+    BodyLimit("PUT", re.compile(r"/v1/photos/[0-9a-f]{64}"), Role.DESK, 512 * 1024, 30.0),
+)
 
 
 class ClientGone(Exception):
@@ -45,19 +74,24 @@ class ClientGone(Exception):
 class Gate:
     """ASGI middleware. find: whose token this is, or None."""
 
-    def __init__(self, app: ASGIApp, find: Callable[[str], Principal | None]) -> None:
+    def __init__(self, app: ASGIApp, find: Callable[[str], Principal | None], front: Front) -> None:
         self._app = app
         self._find = find
+        self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guarded = _with_security_headers(send)
+        host = _host(scope)
+        rules = SECURITY_HEADERS if _is_api(scope["path"]) else PAGE_HEADERS
+        guarded = _with_security_headers(send, rules, strict_transport=self._front.https and host not in _LOCAL)
         try:
-            _check_host(scope)
-            scope[PRINCIPAL] = self._principal(scope)
-            body = await _read_body(scope, receive)
+            if host not in self._front.names:
+                names = ", ".join(sorted(self._front.names))
+                raise Problem(421, "host_not_allowed", f"this gateway answers to these names only: {names}")
+            scope[PRINCIPAL] = principal = self._principal(scope)
+            body = await _read_body(scope, receive, _limit(scope, principal))
         except Problem as problem:
             await problem.response()(scope, receive, guarded)
         except ClientGone:
@@ -67,49 +101,64 @@ class Gate:
 
     def _principal(self, scope: Scope) -> Principal | None:
         """Who calls. Outside the API nobody is asked."""
-        path = scope["path"]
-        if path != API_PREFIX and not path.startswith(API_PREFIX + "/"):
-            return None
-        values = _headers(scope, b"authorization")
-        if not values:
-            raise Problem(401, "token_missing", "send Authorization: Bearer TOKEN", headers=_CHALLENGE)
-        scheme, _, token = values[0].partition(" ")
-        principal = self._find(token.strip()) if len(values) == 1 and scheme.lower() == "bearer" else None
-        if principal is None:
-            detail = "this token is not known here: make one with `steward tokens add`"
-            raise Problem(401, "token_unknown", detail, headers=_CHALLENGE)
-        return principal
+        return bearer(scope, self._find) if _is_api(scope["path"]) else None
 
 
-def _check_host(scope: Scope) -> None:
+def bearer(scope: Scope, find: Callable[[str], Principal | None]) -> Principal:
+    """Whose token the request carries. Raises Problem 401."""
+    values = _headers(scope, b"authorization")
+    if not values:
+        raise Problem(401, "token_missing", "send Authorization: Bearer TOKEN", headers=_CHALLENGE)
+    scheme, _, token = values[0].partition(" ")
+    principal = find(token.strip()) if len(values) == 1 and scheme.lower() == "bearer" else None
+    if principal is None:
+        detail = "this token is not known here: make one with `steward tokens add`"
+        raise Problem(401, "token_unknown", detail, headers=_CHALLENGE)
+    return principal
+
+
+def _is_api(path: str) -> bool:
+    return path == API_PREFIX or path.startswith(API_PREFIX + "/")
+
+
+def _host(scope: Scope) -> str:
+    """The name that the caller used, in small letters and without port; empty if it is none."""
     values = _headers(scope, b"host")
-    if len(values) != 1 or not _LOOPBACK_HOST.fullmatch(values[0]):
-        raise Problem(421, "host_not_allowed", "this gateway answers to 127.0.0.1 and localhost only")
+    found = _HOST.fullmatch(values[0]) if len(values) == 1 else None
+    return (found[1] or found[2]).lower() if found else ""
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
+def _limit(scope: Scope, principal: Principal | None) -> BodyLimit:
+    for limit in LARGE_BODIES:
+        wanted = scope["method"] == limit.method and limit.path.fullmatch(scope["path"])
+        if wanted and principal is not None and principal.role is limit.role:
+            return limit
+    return _PLAIN
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: BodyLimit) -> bytes:
     declared = _headers(scope, b"content-length")
-    if declared and (len(declared) > 1 or not declared[0].isdigit() or int(declared[0][:12]) > BODY_BYTES_MAX):
-        raise _too_large()
+    if declared and (len(declared) > 1 or not declared[0].isdigit() or int(declared[0][:12]) > limit.bytes_max):
+        raise _too_large(limit)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_WAIT_MAX_S):
+        async with asyncio.timeout(limit.wait_max_s):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise ClientGone
                 body += message.get("body", b"")
-                if len(body) > BODY_BYTES_MAX:
-                    raise _too_large()
+                if len(body) > limit.bytes_max:
+                    raise _too_large(limit)
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        detail = f"the body did not arrive within {BODY_WAIT_MAX_S:g} s"
+        detail = f"the body did not arrive within {limit.wait_max_s:g} s"
         raise Problem(408, "body_late", detail, headers={"Connection": "close"}) from None
 
 
-def _too_large() -> Problem:
-    detail = f"a body is at most {BODY_BYTES_MAX} bytes here"
+def _too_large(limit: BodyLimit) -> Problem:
+    detail = f"a body is at most {limit.bytes_max} bytes here"
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
@@ -127,13 +176,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _with_security_headers(send: Send) -> Send:
+def _with_security_headers(send: Send, rules: Mapping[str, str], *, strict_transport: bool) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in rules.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
+            if strict_transport:
+                headers["Strict-Transport-Security"] = HSTS
         await send(message)
 
     return guarded

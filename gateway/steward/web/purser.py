@@ -1,23 +1,34 @@
-"""Calls of the purser: charges after the fact, evidence, folios, the books, the event log."""
+"""Calls of the purser: charges after the fact, evidence, folios, the books, the event log.
+
+What gives money back above the limit waits for a second person (202). A token is one person, whoever `by` names.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Response
 
+from steward.domain.approvals import Approval
 from steward.domain.charges import Charge
 from steward.domain.events import Scalar, StoredEvent
 from steward.domain.evidence import EvidenceView
-from steward.domain.ids import GuestRef, TapId
+from steward.domain.ids import ApprovalId, GuestRef, TapId
 from steward.domain.ledger import guest_account, posted_to
 from steward.domain.statement import Settlement, Statement
+from steward.domain.viewing import Field
+from steward.services.approvals import find
 from steward.services.audit import LedgerCheck, check_ledger
+from steward.services.corrections import Outcome
+from steward.services.folio import statement_in
 from steward.services.payments import TapStatus
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
-from steward.web.roles import Role
+from steward.web.looking import Looking, who_tapped
+from steward.web.roles import Principal, Role
 from steward.web.schemas import (
+    ApprovalPath,
+    ApprovalView,
     ChargeView,
     DepositBody,
     DepositView,
@@ -41,22 +52,32 @@ EVENTS_MAX = 500
 class PurserApi:
     def __init__(self, services: Services) -> None:
         self._store = services.store
+        self._clock = services.clock
         self._payments = services.payments
         self._folio = services.folio
+        self._looking = Looking(services.lookups)
 
     def endpoints(self) -> list[Endpoint]:
         said = {404: "No such charge or guest.", 409: "A rule forbids it; `code` and `detail` say which."}
-        calls = (
+        waits = {202: {"model": ApprovalView, "description": "Waits for a second person; nothing is changed yet."}}
+        gives_back = (
             ("POST", _CHARGE + "/void", self.void_charge, "Undo a charge of the same day"),
             ("POST", _CHARGE + "/refund", self.refund_charge, "Give back a charge, or part of it"),
-            ("POST", _CHARGE + "/dispute", self.dispute_charge, "Mark a charge as disputed"),
             ("POST", _CHARGE + "/dispute/resolution", self.resolve_dispute, "Resolve a dispute"),
+        )
+        calls = (
+            ("GET", "/v1/approvals/{approval}", self.get_approval, "What became of a correction that waits"),
+            ("POST", _CHARGE + "/dispute", self.dispute_charge, "Mark a charge as disputed"),
             ("GET", _CHARGE + "/evidence", self.get_evidence, "What proves the tap"),
             ("POST", _GUEST + "/deposits", self.take_deposit, "Take a deposit"),
             ("GET", _GUEST + "/statement", self.get_statement, "A guest's statement"),
             ("POST", _GUEST + "/settlement", self.settle_folio, "Settle a folio to exactly zero"),
         )
         return [
+            *(
+                Endpoint(method, path, _PURSER, handler, summary, "purser", problems=said, responses=waits)
+                for method, path, handler, summary in gives_back
+            ),
             *(
                 Endpoint(method, path, _PURSER, handler, summary, "purser", problems=said)
                 for method, path, handler, summary in calls
@@ -65,34 +86,55 @@ class PurserApi:
             Endpoint("GET", "/v1/events", _PURSER, self.list_events, "The event log", "purser"),
         ]
 
-    async def void_charge(self, tap_id: TapPath, body: VoidBody) -> ChargeView:
+    async def void_charge(
+        self, tap_id: TapPath, body: VoidBody, caller: Caller, response: Response
+    ) -> ChargeView | ApprovalView:
         """Takes the whole charge off the folio. Only on the ship's day of the tap and before settlement."""
-        return _view(await self._payments.void(TapId(tap_id), body.reason, body.by))
+        outcome = await self._payments.void(TapId(tap_id), body.reason, _who(caller), body.by)
+        return await self._answer(caller, response, outcome)
 
-    async def refund_charge(self, tap_id: TapPath, body: RefundBody) -> ChargeView:
+    async def refund_charge(
+        self, tap_id: TapPath, body: RefundBody, caller: Caller, response: Response
+    ) -> ChargeView | ApprovalView:
         """`refund_id` names this refund for ever: sent again, it changes nothing. After settlement the money is paid
         out at once, so that the folio stays at zero.
         """
-        charge = await self._payments.refund(TapId(tap_id), body.amount_minor, body.reason, body.by, body.refund_id)
-        return _view(charge)
+        outcome = await self._payments.refund(
+            TapId(tap_id), body.amount_minor, body.reason, _who(caller), body.refund_id, body.by
+        )
+        return await self._answer(caller, response, outcome)
 
     async def dispute_charge(self, tap_id: TapPath, body: DisputeBody, caller: Caller) -> ChargeView:
         """The amount stays on the folio and is marked until the dispute is resolved."""
-        return _view(await self._payments.dispute(TapId(tap_id), body.reason, body.by or caller.id))
+        charge = await self._payments.dispute(TapId(tap_id), body.reason, body.by or caller.id)
+        return await self._looking.show(caller, who_tapped(TapId(tap_id)), Field.CHARGES, _view(charge))
 
-    async def resolve_dispute(self, tap_id: TapPath, body: ResolutionBody) -> ChargeView:
+    async def resolve_dispute(
+        self, tap_id: TapPath, body: ResolutionBody, caller: Caller, response: Response
+    ) -> ChargeView | ApprovalView:
         """Look at the evidence first. `uphold` pays the guest back, `reject` lets the charge stand."""
-        return _view(await self._payments.resolve_dispute(TapId(tap_id), body.outcome == "uphold", body.by))
+        uphold = body.outcome == "uphold"
+        outcome = await self._payments.resolve_dispute(TapId(tap_id), uphold, _who(caller), body.by)
+        return await self._answer(caller, response, outcome)
 
-    async def get_evidence(self, tap_id: TapPath) -> EvidenceView:
+    async def get_approval(self, approval: ApprovalPath, caller: Caller) -> ApprovalView:
+        """Another purser approves or refuses on the pages; ask here until `state` is no longer pending."""
+        id_, now_s = ApprovalId(approval), self._clock.now().unix_s
+        found = await self._store.write(lambda tx: find(tx, id_, now_s))
+        return await self._looking.show(caller, found.guest, Field.CHARGES, ApprovalView.of(found))
+
+    async def get_evidence(self, tap_id: TapPath, caller: Caller) -> EvidenceView:
         """Which band, its counter, what it signed, and whether the signature holds (null: not checkable here)."""
-        return await self._payments.evidence(TapId(tap_id))
+        tap = TapId(tap_id)
+        return await self._looking.read(
+            caller, who_tapped(tap), Field.EVIDENCE, lambda tx: self._payments.evidence_in(tx, tap)
+        )
 
     async def take_deposit(self, ref: RefPath, body: DepositBody, caller: Caller) -> DepositView:
         """In the currency of the guest's folio. `deposit_id` names it for ever: sent again, it changes nothing."""
         guest = GuestRef(ref)
         taken = await self._folio.deposit(guest, body.amount_minor, body.deposit_id, body.by or caller.id)
-        return DepositView(
+        view = DepositView(
             transaction=taken.id,
             ref=ref,
             deposit_id=body.deposit_id,
@@ -100,16 +142,19 @@ class PurserApi:
             currency=taken.currency,
             at_s=taken.at_s,
         )
+        return await self._looking.show(caller, guest, Field.FOLIO, view)
 
-    async def get_statement(self, ref: RefPath) -> Statement:
+    async def get_statement(self, ref: RefPath, caller: Caller) -> Statement:
         """Every line, the balance after it, totals, and what is still held or disputed. Positive is owed."""
-        return await self._folio.statement(GuestRef(ref))
+        guest = GuestRef(ref)
+        return await self._looking.read(caller, guest, Field.FOLIO, lambda tx: statement_in(tx, guest))
 
     async def settle_folio(self, ref: RefPath, body: SettlementBody, caller: Caller) -> Settlement:
         """What is owed goes on the guest's card; what is left of a deposit goes back in full. Held charges must be
         verified or cancelled first. Settling again returns the same settlement.
         """
-        return await self._folio.settle(GuestRef(ref), body.by or caller.id)
+        settled = await self._folio.settle(GuestRef(ref), body.by or caller.id)
+        return await self._looking.show(caller, GuestRef(ref), Field.FOLIO, settled)
 
     async def check_books(self) -> LedgerCheck:
         """Goes through every folio: does the ledger sum to zero, is every charge on it exactly once, do settled
@@ -129,6 +174,19 @@ class PurserApi:
             next_after=events[-1].seq if events else after,
             events=[_event(event) for event in events],
         )
+
+    async def _answer(self, caller: Principal, response: Response, outcome: Outcome) -> ChargeView | ApprovalView:
+        """The charge as it is now, or the question that waits for a second person."""
+        if isinstance(outcome, Approval):
+            response.status_code = 202
+            return await self._looking.show(caller, outcome.guest, Field.CHARGES, ApprovalView.of(outcome))
+        tap_id = outcome.request.tap_id
+        return await self._looking.show(caller, who_tapped(tap_id), Field.CHARGES, _view(outcome))
+
+
+def _who(caller: Principal) -> str:
+    """A token as a person. No crew reference has a colon, so none can be mistaken for one."""
+    return f"token:{caller.id}"
 
 
 def _view(charge: Charge) -> ChargeView:

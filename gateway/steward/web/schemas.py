@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from steward.domain.approvals import Approval
 from steward.domain.charges import DESCRIPTION_MAX, REASON_MAX
 from steward.domain.guests import Band
 from steward.domain.ledger import AMOUNT_MAX_MINOR
@@ -25,6 +26,7 @@ TapPath = Annotated[
 ]
 RefPath = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="The guest's reference.", examples=[_REF])]
 UidPath = Annotated[str, Path(pattern=r"^04[0-9A-F]{12}$", description="The band's UID.", examples=[_UID])]
+ApprovalPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="The approval.", examples=[_HEX_TAP])]
 JobPath = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="The encoding job.", examples=[_REF])]
 WaitQuery = Annotated[
     float,
@@ -193,6 +195,37 @@ class ChargeView(BaseModel):
             at_s=charge.at_s,
             verification=charge.verification,
             refunded_minor=charge.refunded_minor,
+        )
+
+
+class ApprovalView(BaseModel):
+    """A correction that waits for a second person, or did. It is decided on the purser's pages, never by a token.
+
+    state: pending, done (approved and carried out), refused or expired.
+    """
+
+    approval: str = Field(examples=[_HEX_TAP])
+    state: str = Field(examples=["pending"])
+    kind: str = Field(examples=["refund"], description="void, refund or uphold")
+    tap_id: str = Field(examples=[_HEX_TAP])
+    amount_minor: int
+    currency: str
+    asked_at_s: int
+    expires_at_s: int
+    decided_at_s: int | None
+
+    @classmethod
+    def of(cls, approval: Approval) -> ApprovalView:
+        return cls(
+            approval=approval.id,
+            state=approval.state.value,
+            kind=approval.kind.value,
+            tap_id=approval.tap_id,
+            amount_minor=approval.amount_minor,
+            currency=approval.currency,
+            asked_at_s=approval.asked_at_s,
+            expires_at_s=approval.expires_at_s,
+            decided_at_s=approval.decided_at_s,
         )
 
 

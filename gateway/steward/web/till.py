@@ -8,11 +8,13 @@ from fastapi import Request, Response
 
 from steward.domain.charges import ChargeRequest, ChargeState, Verification
 from steward.domain.ids import OutletId, TapId, TillId
+from steward.domain.viewing import Field
 from steward.errors import NotFound, Refused
 from steward.services.payments import WAITING, TapStatus
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
 from steward.web.errors import Problem
+from steward.web.looking import Looking, who_tapped
 from steward.web.roles import Principal, Role
 from steward.web.schemas import ChargeBody, ChargeView, TapPath, VerificationBody, WaitQuery
 from steward.web.waits import LongPolls
@@ -29,6 +31,7 @@ class TillApi:
         self._services = services
         self._payments = services.payments
         self._polls = polls
+        self._looking = Looking(services.lookups)
         self._till_of: OrderedDict[TapId, TillId] = OrderedDict()
 
     def endpoints(self) -> list[Endpoint]:
@@ -106,6 +109,8 @@ class TillApi:
         if wait_s and status.code == seen:
             news = await self._polls.run(request, caller.id, lambda: self._payments.wait(tap, wait_s, seen))
             status = news or await self._payments.status(tap)
+        if caller.role is Role.PURSER:  # a till sees what it sold, not to whom: there is no guest in this answer
+            return await self._looking.show(caller, who_tapped(tap), Field.CHARGES, ChargeView.of(status))
         return ChargeView.of(status)
 
     async def cancel_charge(self, tap_id: TapPath, caller: Caller) -> ChargeView:

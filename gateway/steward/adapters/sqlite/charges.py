@@ -21,6 +21,7 @@ CHARGE = select(_COLUMNS, "FROM charge WHERE tap_id = ?")
 CHARGES_OF = select(_COLUMNS, "FROM charge WHERE guest = ? ORDER BY at_s, id")
 # Only the index is gone through; the table is looked at for the few that are held.
 HELD_OF = select(_COLUMNS, "FROM charge WHERE guest = ? AND state = 'held' ORDER BY at_s, id")
+DISPUTED_CHARGES = select(_COLUMNS, "FROM charge WHERE state = 'disputed' ORDER BY id LIMIT ?")
 # Answered from the index charge_of_guest alone, without a look at the table.
 SPENT_SINCE = """
 SELECT coalesce(sum(amount_minor - refunded_minor), 0) FROM charge
@@ -61,6 +62,9 @@ class ChargesTx(Statements):
 
     def held_of(self, ref: GuestRef) -> Sequence[Charge]:
         return [_charge(row) for row in self._all(HELD_OF, (ref,))]
+
+    def disputed_charges(self, limit: int) -> Sequence[Charge]:
+        return [_charge(row) for row in self._all(DISPUTED_CHARGES, (max(limit, 0),))]
 
     def spent_since(self, ref: GuestRef, since_s: int) -> int:
         spent: int = self._one(SPENT_SINCE, (ref, since_s))[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steward.adapters.sqlite.statements import Statements, select, upsert
@@ -23,6 +23,7 @@ GUESTS = select(_GUEST, "FROM guest ORDER BY id")
 PUT_BAND = upsert("band", ("uid",), _BAND[1:])
 BAND = select(_BAND, "FROM band WHERE uid = ?")
 BANDS_OF = select(_BAND, "FROM band WHERE guest = ? ORDER BY serial, uid")
+BAND_COUNTS = "SELECT state, active, count(*) FROM band GROUP BY state, active"
 JOURNAL_KEY_CHANGE = upsert("key_change", ("uid", "key_no"), _KEY_CHANGE[2:])
 KEY_CHANGES = select(_KEY_CHANGE, "FROM key_change WHERE uid = ? ORDER BY key_no")
 
@@ -62,6 +63,9 @@ class GuestsTx(Statements):
 
     def bands_of(self, ref: GuestRef) -> Sequence[Band]:
         return [_band(row) for row in self._all(BANDS_OF, (ref,))]
+
+    def band_counts(self) -> Mapping[tuple[BandState, bool], int]:
+        return {(BandState(state), bool(active)): count for state, active, count in self._all(BAND_COUNTS)}
 
     def journal_key_change(self, change: KeyChange) -> None:
         values = (change.uid, change.key_no, change.old_version, change.new_version, change.done)

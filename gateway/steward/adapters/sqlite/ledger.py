@@ -9,7 +9,7 @@ from typing import Any
 from steward.adapters.sqlite.statements import Statements
 from steward.adapters.store_rules import check_posting_count
 from steward.domain.ids import AccountId, TapId, TransactionId
-from steward.domain.ledger import LedgerTransaction, Posting, TransactionKind, check_transaction
+from steward.domain.ledger import FolioTotals, LedgerTransaction, Posting, TransactionKind, check_transaction
 
 # One statement: triggers write the postings and move the balances, so there is no half of it.
 POST = """
@@ -20,6 +20,12 @@ LEDGER_OF = """
 SELECT t.id, t.kind, t.at_s, t.currency, t.tap_id, t.memo, t.entries
 FROM posting AS p JOIN ledger_transaction AS t ON t.seq = p.transaction_seq
 WHERE p.account = ? ORDER BY p.transaction_seq
+"""
+FOLIO_TOTALS = """
+SELECT g.currency, count(*), sum(g.settled),
+    coalesce(sum(max(b.balance_minor, 0)), 0), coalesce(sum(max(-b.balance_minor, 0)), 0)
+FROM guest AS g LEFT JOIN account_balance AS b ON b.account = 'guest:' || g.ref AND b.currency = g.currency
+GROUP BY g.currency ORDER BY g.currency
 """
 LEDGER_SUM = "SELECT coalesce(sum(amount_minor), 0) FROM posting"
 
@@ -45,6 +51,9 @@ class LedgerTx(Statements):
 
     def ledger_of(self, account: AccountId) -> Sequence[LedgerTransaction]:
         return [_transaction(row) for row in self._all(LEDGER_OF, (account,))]
+
+    def folio_totals(self) -> Sequence[FolioTotals]:
+        return [FolioTotals(*row) for row in self._all(FOLIO_TOTALS)]
 
     def ledger_sum(self) -> int:
         """Adds up the postings themselves, not the balances, so it costs time in proportion to the ledger."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from steward.adapters.sqlite.connect import check_folder, connect, create_file, store_error
 from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
+from steward.adapters.sqlite.lookups import forbid_looks
 from steward.adapters.sqlite.migrations import Migration, migrate
 from steward.adapters.sqlite.readers import ReaderPool
 from steward.adapters.sqlite.tx import SqliteTx
@@ -65,9 +66,10 @@ class SqliteStore:
             connection = connect(path)
             resources.callback(connection.close)
             migration = _prepare(connection, path, first_epoch)
-            readers = ReaderPool(
-                [connect(path, query_only=True) for _ in range(limits.reader_count)], queue_max=limits.read_queue_max
-            )
+            reading = [connect(path, query_only=True) for _ in range(limits.reader_count)]
+            for reader in reading:
+                forbid_looks(reader)
+            readers = ReaderPool(reading, queue_max=limits.read_queue_max)
             resources.callback(readers.close)
             writer = GroupWriter(connection, queue_max=limits.write_queue_max, batch_max=limits.batch_max)
             return cls(writer, readers, resources.pop_all(), migration, limits)

@@ -10,13 +10,14 @@ from steward.adapters.sqlite.desk import DeskTx
 from steward.adapters.sqlite.events import EventsTx
 from steward.adapters.sqlite.guests import GuestsTx
 from steward.adapters.sqlite.ledger import LedgerTx
+from steward.adapters.sqlite.manifest import ManifestTx
 from steward.adapters.sqlite.service import ServiceTx
 from steward.adapters.sqlite.ship import ShipTx
 from steward.adapters.sqlite.sync import SyncTx
 from steward.ports import Tx
 
 
-class SqliteTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ServiceTx, DeskTx, SyncTx, ShipTx):
+class SqliteTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx):
     """One closure's view of the database."""
 
 
