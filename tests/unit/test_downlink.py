@@ -237,5 +237,5 @@ def test_shore_cannot_make_what_no_gateway_takes(wrong: Callable[[], bytes]) -> 
 
 def test_the_longest_lists_fit() -> None:
     bands = tuple((uid(n), "a" * 32) for n in range(ENTRIES_MAX))
-    for kind, body in (("deny", encode_deny(bands[:2500])), ("freeze", encode_freeze(Freezes(bands[:2500])))):
+    for kind, body in (("deny", encode_deny(bands)), ("freeze", encode_freeze(Freezes(bands)))):
         assert len(sign_down(DownMessage("aurora", kind, 1, AT_S, body), NEW_KEY)) > 100_000

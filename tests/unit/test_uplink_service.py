@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from tests.linkkit import CLEAR, ROUGH, SATELLITE, Faults, Hub, LoopClock, Peer, SeededEntropy
 from tests.sim.loop import run
 from tests.typical import Ship as Typical
 
 from steward.adapters.memory import MemoryStore
-from steward.domain.batches import Batch, decode_batch
+from steward.adapters.sqlite.store import SqliteStore
+from steward.domain.batches import Ack, Batch, decode_batch, encode_ack
 from steward.domain.events import EventType, NewEvent, StoredEvent, fact
-from steward.domain.topics import INSIGHT, MONEY, SAFETY, TELEMETRY
+from steward.domain.topics import CLASSES, INSIGHT, MONEY, SAFETY, TELEMETRY, class_of
 from steward.domain.uplink import UplinkLimits
+from steward.errors import StoreUnavailable
+from steward.ports import Store
 from steward.ports.sync import PipeMessage
 from steward.services.router import MessageRouter
 from steward.services.uplink import UplinkService, UplinkSettings
@@ -89,11 +94,16 @@ class World:
 
     async def known_ashore(self) -> None:
         """Until the gateway's own store says that nothing waits."""
-        for _ in range(10_000):
-            if (await self.store.read(lambda tx: tx.waiting("shore"))).events == 0:
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError("it never came")
+        await drained(self.store)
+
+
+async def drained(store: Store) -> None:
+    """Until the store says that nothing waits."""
+    for _ in range(1_000):
+        if (await store.read(lambda tx: tx.waiting("shore"))).events == 0:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never came")
 
 
 @contextlib.asynccontextmanager
@@ -162,6 +172,86 @@ def test_everything_gets_ashore_over_a_rough_line_with_restarts() -> None:
 
     for seed in range(8):
         run(main(seed))
+
+
+def test_a_peer_that_needs_the_order_gets_it() -> None:
+    async def main(seed: int) -> None:
+        async with world(ROUGH, seed) as it:
+            it.shore._in_order = True
+            for part in range(3):
+                await it.append(*(as_new(event) for event in Typical(seed * 10 + part).events(200)))
+                it.power()
+                await asyncio.sleep(it.hub.draw.choice((0.2, 8.0, 40.0)))
+                await it.kill()
+            it.power()
+            await it.all_ashore()
+            for cls in CLASSES:
+                seqs = [event.seq for event in it.shore.arrivals if class_of(event.type) == cls]
+                assert seqs == sorted(seqs)
+                assert len(set(seqs)) == len(seqs)
+
+    for seed in range(8):
+        run(main(seed))
+
+
+async def test_the_same_on_a_store_with_a_disk(tmp_path: Path) -> None:
+    """With threads and real time: restarted five times while events are made."""
+    hub = Hub(1, Faults(loss=0.05, duplicate=0.1, delay_s=(0.0, 0.02)))
+    shore = Peer(hub.pipe())
+    reading = asyncio.create_task(shore.run())
+    events = Typical(4).events(1500)
+    try:
+        for life in range(5):
+            store = SqliteStore.open(tmp_path / "steward.db")
+            pipe = hub.pipe()
+            service = UplinkService(store, LoopClock(), SeededEntropy(life), pipe, SETTINGS)
+            router = MessageRouter(pipe)
+            router.on(service.topic, service.receive)
+            tasks = [asyncio.create_task(service.run()), asyncio.create_task(router.run())]
+            for at in range(life * 300, life * 300 + 300, 50):
+                part = [as_new(event) for event in events[at : at + 50]]
+                await store.write(lambda tx, part=part: [tx.append_event(event) for event in part])  # type: ignore[misc]
+                await asyncio.sleep(0.03)
+            if life == 4:
+                await drained(store)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await pipe.close()
+            if life == 4:
+                kept = await store.read(lambda tx: list(tx.events(0, 9999)))
+                assert len(kept) == 1500
+                assert [shore.held.events["aurora", "gw1", e.epoch, e.seq] for e in kept] == kept
+                assert shore.alarms == []
+            await store.close()
+    finally:
+        reading.cancel()
+
+
+async def test_an_acknowledgement_that_could_not_be_kept_is_kept_with_the_next() -> None:
+    class Failing(MemoryStore):
+        broken = False
+
+        async def write(self, work):  # type: ignore[no-untyped-def]
+            if self.broken:
+                raise StoreUnavailable("the disk is full")
+            return await super().write(work)
+
+    hub, store, clock = Hub(), Failing(first_epoch=100), LoopClock()
+    pipe = hub.pipe()
+    service = UplinkService(store, clock, SeededEntropy(1), pipe, SETTINGS)
+    await store.write(lambda tx: [tx.append_event(event) for event in (door(1), charge(2))])
+    sending = asyncio.create_task(service.run())
+    await asyncio.sleep(0.1)  # it asks where the peer stands, and nobody answers
+    assert service._uplink is not None
+    number = service._uplink._first
+    store.broken = True
+    with pytest.raises(StoreUnavailable):
+        await service.receive(PipeMessage(service.topic, encode_ack(Ack(100, number, (0, 1, 0, 0, 0)))))
+    store.broken = False
+    await service.receive(PipeMessage(service.topic, encode_ack(Ack(100, number, (0, 1, 2, 0, 0)))))
+    assert await store.read(lambda tx: tx.covered("shore")) == {(100, 2): 1, (100, 3): 2}
+    sending.cancel()
 
 
 def test_nothing_is_sent_twice_on_a_line_that_only_breaks_now_and_then() -> None:

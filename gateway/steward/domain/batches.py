@@ -188,7 +188,7 @@ def _batch(fields: Any) -> Batch:
     more = fields[8] if len(fields) == 9 else {}
     if not is_name(ship) or not is_name(gateway):
         raise BadBatch("the ship or the gateway has no such name")
-    if not all(is_count(value, COUNT_MAX) for value in (epoch, number, head, prev)) or cls not in CLASSES:
+    if not all(is_count(value, COUNT_MAX) for value in (epoch, number, head, prev)) or not _is_class(cls):
         raise BadBatch("a number is out of range")
     if not isinstance(more, dict):
         raise BadBatch("what else it says")
@@ -200,7 +200,7 @@ def _batch(fields: Any) -> Batch:
         gateway,
         epoch,
         number,
-        int(cls),
+        cls,
         events,
         head,
         prev,
@@ -208,6 +208,10 @@ def _batch(fields: Any) -> Batch:
         older=_older(more.get(_OLDER)),
         digest=_read_digest(more.get(_DIGEST)),
     )
+
+
+def _is_class(cls: object) -> bool:
+    return is_count(cls, CLASSES[-1]) and cls in CLASSES
 
 
 def _version(text: object) -> str:
@@ -264,7 +268,7 @@ def _islands(held: list[Any]) -> tuple[tuple[int, int, int], ...]:
         if not isinstance(island, list) or len(island) != 3 or not all(is_count(n, COUNT_MAX) for n in island):
             raise BadBatch("an island is a class and two seqs")
         cls, after, last = island
-        if cls not in CLASSES or after >= last:
+        if not _is_class(cls) or after >= last:
             raise BadBatch("an island of no class, or empty")
         islands.append((cls, after, last))
     return tuple(islands)

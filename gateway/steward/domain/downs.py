@@ -16,7 +16,7 @@ from steward.domain.batches import BadDown
 from steward.domain.cborwire import NotPlain, plain_loads
 from steward.domain.ids import GuestRef, Uid
 
-ENTRIES_MAX = 4000
+ENTRIES_MAX = 2500
 _UID = re.compile(r"04[0-9A-F]{12}")
 _REF = re.compile(r"[0-9a-f]{16}")
 _REASON = re.compile(r"[a-z][a-z_-]{0,31}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from steward.domain.batches import Ack, Batch
+from steward.domain.batches import OLDER_MAX, Ack, Batch
 from steward.domain.columns import EVENTS_MAX
 from steward.domain.digest import Digest
 from steward.domain.events import StoredEvent
@@ -362,7 +362,7 @@ def question(ask: Ask, ship: str, gateway: str, head: int, version: str, epochs:
     batch = Batch(ship, gateway, ask.epoch, ask.number, TELEMETRY, (), head, digest=ask.digest)
     if not ask.introduce:
         return batch
-    older = tuple((epoch, last) for epoch, last in epochs if epoch < ask.epoch)
+    older = tuple((epoch, last) for epoch, last in epochs if epoch < ask.epoch)[-OLDER_MAX:]
     return replace(batch, version=version, older=older)
 
 

@@ -18,7 +18,7 @@ from steward.domain.guests import BandState
 from steward.domain.topics import DOWN_KINDS, BadTopic, parse_down
 from steward.ports import Clock, Store, Tx
 from steward.ports.sync import DownRecord, PipeMessage
-from steward.services.checkin import freeze_band
+from steward.services.checkin import deny_next, freeze_band
 
 _LOG = logging.getLogger(__name__)
 
@@ -130,13 +130,12 @@ def apply_deny(tx: Tx, body: bytes, at_s: int) -> None:
     before = tx.down("deny")
     known = set() if before is None else set(decode_deny(before.body))
     fresh = [entry for entry in decode_deny(body) if entry not in known]
-    epoch = tx.deny_epoch() + 1
     for uid, reason in fresh:
         band = tx.band(uid)
         if band is not None and band.state in _USABLE:
             freeze_band(tx, band, at_s, reason, BY_SHORE)
         else:
-            tx.deny(uid, epoch, reason)
+            deny_next(tx, uid, reason)
 
 
 def apply_freeze(tx: Tx, body: bytes, at_s: int) -> None:

@@ -104,6 +104,7 @@ class UplinkService:
         self._connected_s: int | None = None
         self._epochs: tuple[tuple[int, int], ...] = ()
         self._saved_ms = 0.0
+        self._unsaved: dict[tuple[int, int], int] = {}  # what the peer has, and the store does not know yet
         self._comparing: _Comparing | None = None
         self._rewound = 0
         self._diverged = 0
@@ -253,9 +254,11 @@ class UplinkService:
     async def _save(self, progress: Progress) -> None:
         peer, at_s, spent, day = self._settings.peer, self._clock.now().unix_s, self._budget.unsaved(), self._budget.day
         compared = self._judge(progress)
+        self._unsaved.update(progress.covered)
+        covered = dict(self._unsaved)
 
         def work(tx: Tx) -> None:
-            for (epoch, cls), seq in progress.covered.items():
+            for (epoch, cls), seq in covered.items():
                 tx.set_covered(peer, epoch, cls, seq)
             _spend(tx, peer, day, spent)
             if compared is not None:
@@ -266,6 +269,9 @@ class UplinkService:
 
         await self._store.write(work)
         self._saved_ms = self._clock.monotonic_ms()
+        for lane, seq in covered.items():
+            if self._unsaved.get(lane) == seq:
+                del self._unsaved[lane]
 
     async def _keep_budget(self, at: ShipTime, now_ms: float) -> None:
         """Save what was spent from time to time, and begin a new day when there is one."""
