@@ -151,7 +151,7 @@ def _tls(table: Table, folder: Path, *, needed: bool) -> TlsFiles | None:
 
 
 def _shore_keys(table: Table) -> tuple[bytes, ...]:
-    rule = "shore's public key, 64 hex digits, as `steward shore show` prints it"
+    rule = "shore's public key, 64 hex digits, as `steward shore key` prints it"
     keys = table.texts("shore_keys", _KEY, rule, SHORE_KEYS_MAX)
     return tuple(bytes.fromhex(key) for key in keys)
 

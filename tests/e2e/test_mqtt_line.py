@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -95,6 +96,25 @@ async def test_a_tls_session_is_taken_up_again(kind: str, tmp_path: Path, crowd:
         relay.cut()
         await until(lambda: gateway.generation == 2)
         assert relay.up + relay.down - first < first - 300
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_expired_certificate_is_told_and_a_renewed_one_used_without_a_restart(
+    kind: str, tmp_path: Path, crowd: Crowd
+) -> None:
+    certificates = Certificates(tmp_path / "ca")
+    expired = certificates.client(GW1, at_s=-40 * 86_400)
+    async with running_broker(kind, tmp_path, certificates=certificates) as broker:
+        gateway = await crowd.join(broker.pipe(GW1, tls=expired), wait=False)
+        await until(lambda: gateway.trouble != "")
+        assert "SSLError: " in gateway.trouble
+        assert "certificate" in gateway.trouble
+        assert gateway.generation == 0
+        renewed = certificates.client(GW1)
+        for fresh, old in ((renewed.private_key, expired.private_key), (renewed.certificate, expired.certificate)):
+            fresh.replace(old)
+        await within(gateway.connected())
+        assert gateway.trouble == ""
 
 
 async def test_a_line_that_stalls_is_given_up_and_another_is_dialled(
@@ -218,6 +238,58 @@ async def test_a_broker_that_speaks_no_mqtt_does_no_harm(answer: bytes, crowd: C
     assert crowd.got[pipe] == []
     server.close()
     await crowd.leave(pipe)
+
+
+async def test_a_broker_that_floods_fills_no_memory(crowd: Crowd) -> None:
+    """Messages that want no acknowledgement come as fast as they can; nobody reads them, and then somebody does."""
+    flood = b"".join(b"\x30\x0a\x00\x01t%07d" % number for number in range(100_000))
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x20\x02\x00\x00" + flood)
+        await writer.drain()
+        served.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    pipe = MqttPipe(MqttSettings("127.0.0.1", server.sockets[0].getsockname()[1], "c"))
+    await crowd.join(pipe, reading=False)
+    await asyncio.sleep(0.3)
+    assert len(pipe._waiting) == mqtt.WAITING_MAX
+    crowd.read(pipe)
+    await until(lambda: len(crowd.got[pipe]) == 100_000)
+    assert crowd.payloads(pipe) == [b"%07d" % number for number in range(100_000)]
+    await crowd.leave(pipe)
+    server.close()
+
+
+async def test_a_line_lost_while_nobody_reads_is_noticed(broker: Broker, relay: Relay, crowd: Crowd) -> None:
+    pipe = broker.pipe(SHORE, port=relay.port, keep_alive_s=1)
+    shore = await crowd.join(pipe, UPS, reading=False)
+    line = shore._line
+    assert line is not None
+    line.pause()
+    relay.cut()
+    await until(lambda: shore.generation == 2)
+
+
+async def test_publishers_that_gave_up_before_the_line_broke_leave_no_trace(
+    broker: Broker, relay: Relay, crowd: Crowd, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await crowd.join(broker.pipe(GW1, port=relay.port))
+    relay.stall()
+    for number in range(5):
+        publishing = asyncio.create_task(gateway.publish(UP, b"%d" % number))
+        await asyncio.sleep(0.01)
+        publishing.cancel()
+        await asyncio.wait([publishing])
+    relay.cut()
+    relay.flow()
+    await until(lambda: gateway.generation == 2)
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_pauses_between_attempts_grow_to_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,3 +139,10 @@ def _tune(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GIVE_UP_S * 1000)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+
+
+def reason(error: Exception) -> str:
+    """Why a connection failed: the class, and what the TLS library or the system calls it. Nothing a peer wrote."""
+    said = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
+    words = next((word for word in said if isinstance(word, str) and word), "")
+    return f"{type(error).__name__}: {words.lower().replace('_', ' ')}" if words else type(error).__name__

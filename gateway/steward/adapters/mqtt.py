@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from steward.adapters.bytemeter import ByteMeter
-from steward.adapters.dial import ClientTls, Dialler
+from steward.adapters.dial import ClientTls, Dialler, reason
 from steward.adapters.mqttline import Arrived, LinkRefused, MqttLine, Will
 from steward.errors import Refused
 from steward.ports.sync import LinkBytes, LinkDown, PipeMessage
@@ -152,10 +152,10 @@ class MqttPipe:
                 will=will,
                 login=settings.login,
             )
-        except LinkRefused as error:
+        except (LinkRefused, LinkDown) as error:
             return str(error)
-        except (OSError, LinkDown, UnicodeError) as error:  # UnicodeError: a host that can be no name, such as a..b
-            return _reason(error)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host that can be no name, such as a..b
+            return reason(error)
         try:
             await self._use(line)
             return await asyncio.shield(line.lost)
@@ -205,11 +205,3 @@ class MqttPipe:
 def _jitter(pause_s: float) -> float:
     """Between half of it and all of it: gateways that lost a broker together do not come back together."""
     return pause_s * (0.5 + secrets.randbelow(1000) / 2000)
-
-
-def _reason(error: Exception) -> str:
-    """Class and number; the text may hold what the other side sent."""
-    number = (
-        getattr(error, "verify_message", None) or getattr(error, "reason", None) or getattr(error, "strerror", None)
-    )
-    return f"{type(error).__name__}: {number}" if isinstance(number, str) else type(error).__name__

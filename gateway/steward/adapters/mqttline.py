@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from steward.adapters.bytemeter import ByteMeter
-from steward.adapters.dial import Dialler
+from steward.adapters.dial import Dialler, reason
 from steward.errors import RemoteError
 from steward.ports.sync import LinkDown
 
@@ -76,6 +76,7 @@ class MqttLine:
         self._publishing = asyncio.Semaphore(PUBLISHING_MAX)
         self._tick: asyncio.TimerHandle | None = None
         self._flushing = False
+        self._paused = False
         self.lost: asyncio.Future[str] = self._loop.create_future()
 
     @classmethod
@@ -123,7 +124,7 @@ class MqttLine:
     def _send(self, topic: str, payload: bytes, retain: bool) -> asyncio.Future[Sequence[ReasonCode]]:
         """Begin to publish. The place among PUBLISHING_MAX is taken until there is an answer, awaited or not."""
         answer: asyncio.Future[Sequence[ReasonCode]] = self._loop.create_future()
-        answer.add_done_callback(lambda _: self._publishing.release())
+        answer.add_done_callback(self._answered)
         if self.lost.done():
             answer.set_exception(LinkDown("the connection is lost"))
             return answer
@@ -134,6 +135,11 @@ class MqttLine:
         self._answers[("publish", info.mid)] = answer
         answer.add_done_callback(lambda _: self._answers.pop(("publish", info.mid)))
         return answer
+
+    def _answered(self, answer: asyncio.Future[Sequence[ReasonCode]]) -> None:
+        self._publishing.release()
+        if not answer.cancelled():
+            answer.exception()  # looked at, also if its publisher is gone
 
     async def subscribe(self, filters: Sequence[str]) -> list[str]:
         """Subscribe at QoS 1; returns those that the broker refuses. Raises LinkDown."""
@@ -153,10 +159,14 @@ class MqttLine:
             self._client.ack(message.mid, message.qos)
 
     def pause(self) -> None:
+        """Hand out no more messages, and read no more."""
+        self._paused = True
         self._wire.pause_reading()
 
     def resume(self) -> None:
+        self._paused = False
         self._wire.resume_reading()
+        self._loop.call_soon(self._pump)  # what was read before
 
     async def end(self) -> None:
         """Say good-bye, so that the will is not published, and close within END_LIMIT_S."""
@@ -177,7 +187,7 @@ class MqttLine:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_register_write = lambda *_: self._flush_soon()
-        self._wire.on_data, self._wire.on_writable, self._wire.on_lost = self._pump, self._flush, self._pump
+        self._wire.on_data, self._wire.on_writable, self._wire.on_lost = self._pump, self._flush, self._broken
         self._tick = self._loop.call_later(TICK_S, self._on_tick)
 
     async def _answer(self, what: str, mid: int, limit_s: float) -> Sequence[ReasonCode]:
@@ -199,11 +209,16 @@ class MqttLine:
     def _pump(self) -> None:
         """Hand paho what has arrived, packet by packet. Bytes that are not MQTT end the connection."""
         try:
-            while self._wire.readable and not self.lost.done():
+            while self._wire.readable and not self._paused and not self.lost.done():
                 if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     self.abort("the connection broke")
         except (ValueError, IndexError, KeyError, TypeError, struct.error):  # what paho raises for malformed packets
             self.abort("the broker speaks no MQTT")
+
+    def _broken(self) -> None:
+        """The wire is lost. What was read before it was is still taken, unless nobody takes anything."""
+        self._pump()
+        self._over(self._wire.why)
 
     def _flush_soon(self) -> None:
         """Write in the next turn of the loop: several packets in one segment."""
@@ -367,7 +382,7 @@ class _Wire(asyncio.Protocol):
         self.on_writable()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.why = "closed by the broker" if error is None else type(error).__name__
+        self.why = "closed by the broker" if error is None else reason(error)
         if not self.closed.done():
             self.closed.set_result(None)
         self._meter.settle()
