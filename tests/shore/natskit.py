@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,11 @@ from steward.adapters.mqtt import MqttSettings
 from steward.shore.natsusers import users_file
 
 NODES = 3
+
+
+def plain(user: str) -> str:
+    """For file names and client ids."""
+    return "".join(char if char.isalnum() else "-" for char in user)
 
 
 class Authority:
@@ -48,7 +53,7 @@ class Authority:
         builder = self._builder(subject, key.public_key()).add_extension(both, critical=False)
         if user == "node":
             builder = builder.add_extension(names, critical=False)
-        certificate, private_key = self._folder / f"{user}.crt", self._folder / f"{user}.key"
+        certificate, private_key = self._folder / f"{plain(user)}.crt", self._folder / f"{plain(user)}.key"
         certificate.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
         private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         private_key.chmod(0o600)
@@ -102,9 +107,7 @@ class NatsCluster:
 
     def mqtt(self, user: str, node: int) -> MqttSettings:
         """How a gateway reaches one node."""
-        return MqttSettings(
-            "127.0.0.1", self.nodes[node].gateways, f"test-{user.replace('.', '-')}", self.authority.issue(user)
-        )
+        return MqttSettings("127.0.0.1", self.nodes[node].gateways, f"test-{plain(user)}", self.authority.issue(user))
 
     def settings(self, node: int) -> str:
         """The shore's sections [link] and [cluster]."""
@@ -116,7 +119,7 @@ class NatsCluster:
 
 
 @asynccontextmanager
-async def running_nats(folder: Path, ships: dict[str, tuple[str, ...]]) -> AsyncIterator[NatsCluster]:
+async def running_nats(folder: Path, ships: Mapping[str, Sequence[str]]) -> AsyncIterator[NatsCluster]:
     """The cluster, as soon as each node takes connections; leaders may still be elected."""
     authority = Authority(folder)
     tls = authority.issue("node")

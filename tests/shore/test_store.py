@@ -286,7 +286,7 @@ async def test_a_store_begins_once_and_changes_its_name_when_restored(empty: Sho
     assert await empty.read(boot()) == b"boot-two"
 
 
-@pytest.mark.parametrize("name", ["", "Aurora", "a/b", "a.b", "-a", "a" * 33, "a b", "#", "+"])
+@pytest.mark.parametrize("name", ["", "Aurora", "a/b", "a.b", "-a", "a" * 33, "a b", "#", "+", "down"])
 async def test_names_that_could_reach_beyond_their_topic_are_refused(store: ShoreStore, name: str) -> None:
     with pytest.raises(Refused):
         await store.write(add_ship(name, ["gw1"], NOW_S))
@@ -295,6 +295,21 @@ async def test_names_that_could_reach_beyond_their_topic_are_refused(store: Shor
     with pytest.raises(NotFound):
         await store.read(check_ship(name))
     assert await store.read(ships()) == ["aurora"]
+
+
+async def test_whoever_is_cancelled_gives_back_its_place(store: ShoreStore, ingest: Ingest) -> None:
+    sender = Sender(typical(600))
+    for batch in sender.batches(5):
+        task = asyncio.create_task(ingest.batch(*wire(batch)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.0005 * (batch.number % 7))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    sender.sent = 0
+    await deliver(ingest, sender)
+    assert await stored(store, sender) == list(sender.events)
+    ((events,),) = await store.read(table("SELECT events FROM log"))
+    assert events == 600
 
 
 async def test_a_closed_store_says_so(store: ShoreStore) -> None:

@@ -11,9 +11,11 @@ from rich.table import Table
 from steward.adapters.system import SystemClock
 from steward.cli_common import plain_errors
 from steward.cli_shore.common import CONFIG_DEFAULT, ConfigOption, load, run_read, run_write
+from steward.errors import ConfigError
 from steward.shore.alarms import AlarmKind, clear
 from steward.shore.alarms import alarms as read_alarms
 from steward.shore.fleet import fleet
+from steward.shore.parts import FLEET_HINT
 from steward.shore.registry import add_ship
 from steward.shore.view import duration, size
 
@@ -80,6 +82,25 @@ def ship_list(file: ConfigOption = CONFIG_DEFAULT) -> None:
     with plain_errors():
         for ship in run_read(load(file), fleet(SystemClock().now().unix_s)).ships:
             typer.echo(f"{ship.ship}: {', '.join(line.gateway for line in ship.gateways)}")
+
+
+def nats_users(file: ConfigOption = CONFIG_DEFAULT) -> None:
+    """Print users.conf for a NATS cluster: the shore service and every registered gateway, with their rights.
+
+    Put it beside nats-node.conf on every node and reload. The example file for the nodes is in the program's
+    folder: steward/shore/nats-node.conf.
+
+    \b
+    Example:
+      steward shore nats-users > users.conf && nats-server --signal reload
+    """
+    with plain_errors():
+        try:
+            from steward.shore.natsusers import users_file
+        except ImportError:
+            raise ConfigError("nats-users", f"needs nats-py: {FLEET_HINT}") from None
+        found = run_read(load(file), fleet(SystemClock().now().unix_s))
+        typer.echo(users_file({ship.ship: [line.gateway for line in ship.gateways] for ship in found.ships}), nl=False)
 
 
 @alarm_commands.command("list")

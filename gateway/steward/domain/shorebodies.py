@@ -30,10 +30,8 @@ _OUTLET = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,31}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HTTPS = re.compile(r"https://[!-~]{1,500}")
-_ITEM_KEYS = {
-    *("id", "outlet", "titles", "category", "tags", "allergens", "suits", "price_minor", "currency"),
-    *("min_age_group", "hours", "edible"),
-}
+_ITEM_NEEDS = ("id", "outlet", "titles", "category", "price_minor", "currency")
+_ITEM_KEYS = {*_ITEM_NEEDS, "tags", "allergens", "suits", "min_age_group", "hours", "edible"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +78,17 @@ def read_item(fields: object) -> Item:
     """One item from plain values, such as JSON's. Raises BadDown, naming the item and what is wrong with it."""
     if not isinstance(fields, Mapping) or not set(fields) <= _ITEM_KEYS:
         raise BadDown("bad_body", f"an item is a map of {', '.join(sorted(_ITEM_KEYS))}")
+    name = f"item {str(fields.get('id'))[:32]!r}"
+    lacking = [key for key in _ITEM_NEEDS if key not in fields]
+    if lacking:
+        raise BadDown("bad_body", f"{name} lacks {', '.join(lacking)}")
     try:
         item = _item(fields)
         problem = item_problem(item)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadDown("bad_body", f"item {str(fields.get('id'))[:32]!r}: {type(error).__name__} {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadDown("bad_body", f"{name}: {error}") from None
     if problem is not None:
-        raise BadDown("bad_body", f"item {item.id[:32]!r}: {problem}")
+        raise BadDown("bad_body", f"{name}: {problem}")
     return item
 
 
@@ -158,7 +160,7 @@ def _list(body: bytes, count_max: int) -> list[Any]:
 
 
 def _item(fields: Mapping[Any, Any]) -> Item:
-    """Raises KeyError, TypeError, ValueError, AttributeError."""
+    """Raises TypeError, ValueError, AttributeError."""
     if not all(isinstance(fields[key], str) for key in ("id", "outlet", "category", "currency")):
         raise TypeError("id, outlet, category and currency are texts")
     if not _OUTLET.fullmatch(fields["outlet"]) or type(fields["price_minor"]) is not int:

@@ -59,6 +59,9 @@ def deny(signer: Signer, ship: str, uids: Sequence[Uid], reason: str) -> Script[
 def freeze(signer: Signer, ship: str, uids: Sequence[Uid], guests: Sequence[GuestRef], reason: str) -> Script[Decided]:
     """Freeze these bands, and every band that these guests have now, as at the ship's own desk."""
 
+    if not uids and not guests:
+        raise Refused("nobody_named", "name a band or a guest")
+
     def changed(body: bytes | None) -> bytes:
         old = Freezes() if body is None else decode_freeze(body)
         return encode_freeze(Freezes(_joined(old.bands, uids, reason), _joined(old.guests, guests, reason)))

@@ -20,6 +20,7 @@ from steward.services.supervise import TaskState
 from steward.shore.bundle import Shore
 from steward.shore.fleet import Fleet, fleet
 from steward.shore.metrics import MetricsPage
+from steward.shore.registry import boot
 from steward.shore.view import page_facts
 from steward.web.errors import Problem
 from steward.web.gate import bearer
@@ -85,7 +86,7 @@ class FleetPage:
 
     async def healthz(self) -> dict[str, str]:
         """ok if the store answers, the ships can be heard and every task runs; 503 with the reasons otherwise."""
-        await self._shore.store.read(fleet(0))
+        await self._shore.store.read(boot())
         troubles = [
             {"where": link.name, "problem": link.trouble or "not connected"}
             for link in self._shore.links()

@@ -96,7 +96,11 @@ class PostgresShore:
         try:
             async with self._connection() as connection:
                 await _execute(connection, begin)
-                result = await _drive(connection, script)
+                try:
+                    result = await _drive(connection, script)
+                except StewardError:  # the script's own no: the connection is as good as before
+                    await _execute(connection, "ROLLBACK")
+                    raise
                 await _execute(connection, "COMMIT")
                 return result
         finally:
@@ -113,7 +117,7 @@ class PostgresShore:
         except psycopg.Error as error:
             raise _ours(error) from error
         finally:
-            self._idle.put_nowait(await _reusable(connection))
+            self._idle.put_nowait(_reusable(connection))
 
     async def _take(self) -> AsyncConnection[Any] | None:
         if self._closed:
@@ -132,22 +136,25 @@ class PostgresShore:
 
 async def _connect(conninfo: str) -> AsyncConnection[Any]:
     connection = await AsyncConnection.connect(conninfo, autocommit=True)
-    await connection.execute(_DURABLE)
+    try:
+        await connection.execute(_DURABLE)
+    except BaseException:
+        connection.pgconn.finish()
+        raise
     return connection
 
 
-async def _reusable(connection: AsyncConnection[Any] | None) -> AsyncConnection[Any] | None:
-    """The connection outside any transaction, or None: closed, to be made anew by whoever comes next."""
+def _reusable(connection: AsyncConnection[Any] | None) -> AsyncConnection[Any] | None:
+    """The connection, or None if it is in the middle of anything: then it is closed, and made anew when needed.
+
+    Not awaiting: whoever was cancelled must still give back its place.
+    """
     if connection is None or connection.closed:
         return None
     if connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:
         return connection
-    try:
-        await connection.execute("ROLLBACK")
-    except psycopg.Error:
-        await connection.close()
-        return None
-    return connection
+    connection.pgconn.finish()
+    return None
 
 
 async def _drive(connection: AsyncConnection[Any], script: Script[T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from steward.adapters.brokerrights import TAKEN
 from steward.errors import Conflict, NotFound, Refused, StoreUnavailable
 from steward.shore.script import Script, change, first, rows
 
@@ -45,8 +46,8 @@ def renew_boot(fresh: bytes) -> Script[None]:
 def add_ship(ship: str, gateways: Sequence[str], now_s: int) -> Script[list[str]]:
     """Let these gateways of a ship send events; the ones that are new. Raises Refused."""
     for name in (ship, *gateways):
-        if not NAME.fullmatch(name):
-            raise Refused("name_unfit", f"a ship's or gateway's name is {NAME_RULE}")
+        if not NAME.fullmatch(name) or name in TAKEN:
+            raise Refused("name_unfit", f"a ship's or gateway's name is {NAME_RULE}, and none of {', '.join(TAKEN)}")
     yield from change(_ADD_SHIP, ship, now_s)
     added = []
     for gateway in gateways:

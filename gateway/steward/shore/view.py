@@ -16,6 +16,8 @@ from steward.shore.work import HEARD_S
 
 BAR_WIDTH = 1000  # units of the class bar's own scale
 _ORDER = tuple(CLASS_WORDS[cls] for cls in (SAFETY, MONEY, IDENTITY, INSIGHT, TELEMETRY))
+_RANKS = ("bad", "busy", "ok", "calm")  # what needs somebody comes first
+_NUMBERS_SHOWN = 5
 _ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = MappingProxyType(
     {
         AlarmKind.CONFLICT: (
@@ -46,7 +48,7 @@ def page_facts(
     node: Node, fleet: Fleet, here: Mapping[tuple[str, str], bool], links: Sequence[LinkState], now_s: int
 ) -> dict[str, Any]:
     """What the templates use."""
-    ships = [_ship(ship, here, now_s) for ship in fleet.ships]
+    ships = sorted((_ship(ship, here, now_s) for ship in fleet.ships), key=lambda ship: ship["rank"])
     behind = sum(ship["missing"] > 0 for ship in ships)
     silent = sum(ship["silent"] for ship in ships)
     return {
@@ -64,9 +66,9 @@ def page_facts(
         },
         "classes": _ORDER,
         "bar_width": BAR_WIDTH,
-        "alarms": [_alarm(alarm, now_s) for alarm in fleet.alarms],
+        "alarms": _alarms(fleet.alarms, now_s),
         "links": links,
-        "news": _news(len(fleet.alarms), silent, [link for link in links if not link.connected]),
+        "news": _news(len(_alarms(fleet.alarms, now_s)), silent, [link for link in links if not link.connected]),
     }
 
 
@@ -96,6 +98,7 @@ def _ship(ship: ShipLine, here: Mapping[tuple[str, str], bool], now_s: int) -> d
     total = sum(ship.today.values())
     return {
         "name": ship.ship,
+        "rank": min((_RANKS.index(gateway["light"]) for gateway in gateways), default=len(_RANKS)),
         "gateways": gateways,
         "missing": ship.missing,
         "missing_bytes": size(ship.missing_bytes),
@@ -157,19 +160,28 @@ def _bars(today: Mapping[str, int], total: int) -> list[dict[str, Any]]:
     return bars
 
 
-def _alarm(alarm: Alarm, now_s: int) -> dict[str, Any]:
-    said, todo = _ALARM_WORDS[alarm.kind]
-    where = " ".join(part for part in (alarm.ship, alarm.gateway) if part) or "the whole fleet"
-    number = f"event {alarm.seq} of epoch {alarm.epoch}" if alarm.seq else ""
+def _alarms(alarms: Sequence[Alarm], now_s: int) -> list[dict[str, Any]]:
+    """Newest first; those of one kind about one log in one line."""
+    groups: dict[tuple[AlarmKind, str, str, int], list[Alarm]] = {}
+    for alarm in alarms:
+        groups.setdefault((alarm.kind, alarm.ship, alarm.gateway, alarm.epoch), []).append(alarm)
+    return [_alarm(group, now_s) for group in groups.values()]
+
+
+def _alarm(group: Sequence[Alarm], now_s: int) -> dict[str, Any]:
+    newest = group[0]
+    said, todo = _ALARM_WORDS[newest.kind]
+    where = " ".join(part for part in (newest.ship, newest.gateway) if part) or "unknown sender"
+    seqs = sorted(alarm.seq for alarm in group if alarm.seq)
+    shown = ", ".join(map(str, seqs[:_NUMBERS_SHOWN])) + (", ..." if len(seqs) > _NUMBERS_SHOWN else "")
     return {
         "said": said,
         "todo": todo,
-        "kind": str(alarm.kind),
         "where": where,
-        "number": number,
-        "detail": alarm.detail,
-        "count": alarm.count,
-        "last": f"{duration(now_s - alarm.last_s)} ago",
+        "number": f"event{'s' if len(seqs) > 1 else ''} {shown} of epoch {newest.epoch}" if seqs else "",
+        "detail": newest.detail,
+        "count": sum(alarm.count for alarm in group),
+        "last": f"{duration(now_s - newest.last_s)} ago",
     }
 
 
