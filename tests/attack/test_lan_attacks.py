@@ -18,17 +18,9 @@ from steward.domain.events import EventType, StoredEvent
 from steward.domain.evidence import charge_payload
 from steward.domain.guests import Band, BandState
 from steward.domain.ids import GuestRef, uid_from
+from steward.domain.lanwire import encode_ask, seal_changes
 from steward.domain.ledger import UNPLACED_CLEARING, guest_account
-from steward.domain.replica import (
-    Ask,
-    ChangeSet,
-    Deny,
-    Position,
-    ask_topic,
-    changes_topic,
-    encode_ask,
-    seal_changes,
-)
+from steward.domain.replica import Ask, ChangeSet, Deny, Position, ask_topic, changes_topic
 from steward.errors import KeyNotHeld
 from steward.ports import Tx
 from steward.services.audit import check_ledger

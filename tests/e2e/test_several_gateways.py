@@ -19,7 +19,7 @@ from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.adapters.system import OsEntropy, SystemClock
 from steward.domain.allowance import Sizing
 from steward.domain.charges import ChargeState
-from steward.domain.events import EventType
+from steward.domain.events import EventType, StoredEvent
 from steward.domain.guests import Limits
 from steward.domain.ids import TillId
 from steward.domain.ledger import guest_account
@@ -160,7 +160,7 @@ async def aurora(tmp_path: Path) -> AsyncIterator[Aurora]:
 async def until(store: Store, look: Callable[[Tx], bool]) -> None:
     """Wait for something to come true in a store."""
     async with asyncio.timeout(30):
-        while not await store.read(look):
+        while not await store.read(look):  # noqa: ASYNC110 there is nothing to wait on in a store
             await asyncio.sleep(0.02)
 
 
@@ -231,8 +231,9 @@ async def test_a_ship_of_several_gateways(tmp_path: Path) -> None:
         assert check.ok
         told = [e.payload["alert"] for e in await events(authority) if e.type is EventType.STAFF_ALERT]
         assert told == []
+        await until(authority.store, lambda tx: len(ship.alerts) == 2)
         assert ship.alerts == ["frozen_band_used"] * 2
 
 
-async def events(node: Node) -> list:  # type: ignore[type-arg]
+async def events(node: Node) -> list[StoredEvent]:
     return list(await node.store.read(lambda tx: tx.events(0, 10_000)))

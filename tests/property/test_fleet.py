@@ -16,8 +16,8 @@ from tests.unit.moneykit import FakeBand
 
 from steward.domain.charges import Charge, ChargeState, Verification
 from steward.domain.guests import Band, BandState
-from steward.domain.ids import GuestRef, TapId, Uid, uid_from
-from steward.domain.replica import Kind
+from steward.domain.ids import TapId, Uid, uid_from
+from steward.domain.replica import Kind, Position
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Store, Tx
 from steward.services.audit import check_ledger
@@ -43,7 +43,7 @@ class Ship(RuleBasedStateMachine):
         self.bands: list[FakeBand] = []
         self.taps: dict[TapId, tuple[str, Charge]] = {}
         self.frozen: dict[Uid, int] = {}  # the authority's revision of it
-        self.settled: set[GuestRef] = set()
+        self.positions: dict[str, Position] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -104,7 +104,6 @@ class Ship(RuleBasedStateMachine):
             self.run(self.fleet.authority.folio.settle(ref, despite_away=despite))
         except Conflict:
             return
-        self.settled.add(ref)
 
     @precondition(lambda self: len(self.frozen) < 2)
     @rule(who=st.integers(0, 1))
@@ -210,6 +209,14 @@ class Ship(RuleBasedStateMachine):
                 return all(tx.denied_at(uid) is not None for uid, at in self.frozen.items() if heard >= at)
 
             assert self.run(follower.store.read(denied))
+
+    @invariant()
+    def nobody_goes_backwards(self) -> None:
+        for name, follower in self.fleet.followers.items():
+            now = self.run(follower.store.read(position))
+            before = self.positions.get(name, Position())
+            assert (now.epoch, now.revision) >= (before.epoch, before.revision)
+            self.positions[name] = now
 
     @invariant()
     def an_honest_ship_raises_no_alarm(self) -> None:

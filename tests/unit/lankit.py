@@ -19,7 +19,8 @@ from steward.domain.charges import Charge, ChargeRequest
 from steward.domain.events import EventType, StoredEvent
 from steward.domain.guests import CabinStay, Guest, Limits, PinHash
 from steward.domain.ids import GuestRef, OutletId, TapId, TillId
-from steward.domain.replica import MemberRole, ask_topic, changes_topic, encode_ask
+from steward.domain.lanwire import encode_ask
+from steward.domain.replica import MemberRole, ask_topic, changes_topic
 from steward.domain.topics import CLASSES, ROOT, ack_topic, up_topic
 from steward.ports import Store, Tx
 from steward.ports.sync import LinkBytes, LinkDown, PipeMessage

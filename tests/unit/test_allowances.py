@@ -286,3 +286,24 @@ async def test_a_new_epoch_of_the_authority_is_followed_from_its_beginning() -> 
     assert await fleet["bar"].store.read(lambda tx: tx.guest(again)) is not None
     assert await fleet["bar"].store.read(lambda tx: tx.denied_at(uid)) == 1
     assert ref
+
+
+async def test_an_authority_that_comes_back_has_everybody_ask() -> None:
+    fleet = Fleet()
+    ref, _ = await aboard(fleet)
+    fleet.authority.restart()
+    uid = Uid("04AABBCCDDEEFF")
+    await fleet.authority.store.write(lambda tx: tx.deny(uid, 1, "lost"))
+    await fleet.authority.peers.tell()
+    assert fleet.lan.flight == []  # it does not know of anybody yet
+    await fleet.authority.peers.greet()
+    before = {name: await fleet[name].store.read(position) for name in ("bar", "deck")}
+    asked: list[str] = []
+    for name in before:
+        fleet[name].replica.ask = lambda name=name: asked.append(name) is None  # type: ignore[method-assign,misc]
+    await fleet.deliver_all()
+    assert asked == ["bar", "deck"]
+    assert {name: await fleet[name].store.read(position) for name in before} == before
+    await fleet.sync()
+    assert await fleet["deck"].store.read(lambda tx: tx.denied_at(uid)) == 1
+    assert ref

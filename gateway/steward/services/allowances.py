@@ -162,9 +162,7 @@ class AllowanceBook:
             if tx.grant(gateway, epoch, ref) is None and not guest.settled:
                 grant = Grant(gateway, epoch, ref)
                 first = allowance.advance(grant, left, self._settings.sizing, self._tills, self._book.day_start(now_s))
-                tx.put_grant(first)
-                if first.granted_minor:
-                    self._record(tx, EventType.ALLOWANCE_GRANTED, grant, first.granted_minor, now_s)
+                tx.put_grant(first)  # no event: one for every guest and gateway would crowd the way to shore
             elif left.minor < 0:
                 for asked in allowance.recall_from(tx.grants_of(ref), -left.minor):
                     tx.put_grant(asked)

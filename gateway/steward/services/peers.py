@@ -17,6 +17,7 @@ from typing import TypeVar
 from steward.domain.allowance import Grant
 from steward.domain.batches import BadBatch, decode_batch, encode_ack
 from steward.domain.ids import GuestRef, TapId, Uid
+from steward.domain.lanwire import decode_ask, seal_changes
 from steward.domain.replica import (
     ROWS_MAX,
     WORDS_MAX,
@@ -32,10 +33,8 @@ from steward.domain.replica import (
     Serial,
     Stay,
     changes_topic,
-    decode_ask,
     parse_ask_topic,
     scoped,
-    seal_changes,
     told,
 )
 from steward.domain.topics import ROOT, BadTopic, ack_topic, parse_up
@@ -192,13 +191,27 @@ class Peers:
 
     async def run(self) -> None:
         """Tell for ever: at once when something has changed."""
+        generation = 0
         while True:
             armed = self._changed.arm()
             try:
+                if self._pipe.is_connected and self._pipe.generation != generation:
+                    generation = self._pipe.generation
+                    await self.greet()
                 await self.tell()
             except (StoreUnavailable, Busy) as error:
                 _LOG.error("store.unavailable detail=%s", error)
             await self._changed.heard(armed, LOOK_EVERY_MS)
+
+    async def greet(self) -> None:
+        """Have every gateway ask at once, so that whoever is there is known, and hears of changes from now on."""
+        epoch = await self._store.read(lambda tx: tx.epoch())
+        for name in self._peers:
+            hello = ChangeSet(self._ship, name, epoch, 0, 0, self._clock.now().unix_s, hello=True)
+            try:
+                await self._pipe.publish(changes_topic(self._ship, name), seal_changes(hello, self._keyring.sign_lan))
+            except LinkDown:
+                return
 
     async def tell(self) -> None:
         """Publish to every gateway that is here what it has not been told yet."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, Guest
+from steward.domain.lanwire import encode_ask, open_changes
 from steward.domain.replica import (
     BOOT_SIZE,
     WORDS_MAX,
@@ -24,9 +25,7 @@ from steward.domain.replica import (
     Stay,
     ask_topic,
     changes_topic,
-    encode_ask,
     fit,
-    open_changes,
 )
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
@@ -177,8 +176,8 @@ class Replica:
         for tap_id in changes.words:
             tx.drop_words(tap_id)
         fits = fit(position(tx), changes)
-        if fits is not Fit.APPLY:
-            return fits is Fit.GAP
+        if changes.hello or fits is not Fit.APPLY:
+            return changes.hello or fits is Fit.GAP
         gave_back = [self._apply_row(tx, row, now_s) for row in changes.rows]
         tx.set_meta(_POSITION, f"{changes.epoch}:{changes.rev_to}")
         return any(gave_back)
