@@ -88,6 +88,8 @@ async def test_a_shift_with_real_bands(ship: PageShip, chromium: Chromium, tmp_p
         await page.locator(".bar a[href='/crew/shift']").click()
         await page.locator("form[action='/crew/logout'] button").click()
         await hand.at("/crew/login")
+        await page.go_back()  # nothing of a guest is kept by the browser
+        await hand.at("/crew/login")
         await hand.go("/crew/live")
         await hand.at("/crew/login")
 
@@ -144,6 +146,27 @@ async def test_a_tap_during_a_gap_arrives_when_the_line_is_back(ship: PageShip, 
         ship.tap_guest(second)  # nobody listens at this moment
         await hand.card_of("Bo")
         hand.complaints.clear()  # the browser did notice that the line was cut
+
+
+async def test_a_card_that_nobody_touches_does_not_stay(ship: PageShip, chromium: Chromium) -> None:
+    guest = await ship.guest()
+    async with handheld(ship, chromium) as hand:
+        await signed_in(hand)
+        await hand.page.clock.install()
+        await hand.page.reload()
+        await hand.page.wait_for_selector("#state[data-state=live]")
+        ship.tap_guest(guest)
+        await hand.card_of("Alma")
+        await hand.page.clock.fast_forward(100_000)
+        await hand.page.keyboard.press("Shift")  # somebody is there
+        await hand.page.clock.fast_forward(100_000)
+        await hand.card_of("Alma")
+        await hand.page.clock.fast_forward(100_000)
+        await expect(hand.page.locator("#card")).to_have_count(0)
+        await hand.go(f"/crew/guests/{guest}")
+        await hand.card_of("Alma")
+        await hand.page.clock.fast_forward(200_000)
+        await hand.at("/crew/live")
 
 
 async def test_an_emergency_shows_more_and_says_so(ship: PageShip, chromium: Chromium) -> None:

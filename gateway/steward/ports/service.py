@@ -149,6 +149,7 @@ class OfferTx(Protocol):
     def items_at(self, outlet: OutletId) -> Sequence[Item]:
         """The catalogue's items of one outlet, in its order. Quick however large the catalogue is."""
         ...
+
     def put_offer(self, offer: Offer) -> None:
         """Insert or replace by id."""
         ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import (
     PPM,
@@ -23,6 +24,7 @@ from steward.domain.offers import (
     pending_offer,
     propensities_ppm,
 )
+from steward.domain.profiles import Disclosed
 from steward.domain.viewing import HEALTH, Field, Viewer, allowed, look_at
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Clock, Entropy, Store, Tx
@@ -91,20 +93,9 @@ class OfferService:
 
         def work(tx: Tx) -> list[Suggestion]:
             guest = guest_in(tx, ref)
-            shown = tx.disclose(look)
-            offers = tx.offers_of(ref, 0)
-            situation = Situation(
-                minute=self._local_s(now_s) // 60 % (24 * 60),
-                age_group=age_group(guest),
-                allergies=None if shown.allergies is None else frozenset(shown.allergies),
-                diet=None if shown.diet is None else frozenset(shown.diet),
-                in_recovery=tx.open_case_count(ref) > 0,
-                offers=offers,
-                day_start_s=self._day_start_s(now_s),
-                now_s=now_s,
-            )
+            situation = self._situation(tx, guest, tx.disclose(look), now_s)
             here = {item.id: item for item in tx.items_at(viewer.outlet) if item.currency == guest.currency}
-            pending = pending_offer(offers, viewer.outlet, now_s)
+            pending = pending_offer(situation.offers, viewer.outlet, now_s)
             if pending is not None:
                 return _again(pending, here, situation)
             chosen = self._choose(eligible(list(here.values()), situation), popularity, now_s, draw)
@@ -150,6 +141,19 @@ class OfferService:
             return answered
 
         return await self._store.write(work)
+
+    def _situation(self, tx: Tx, guest: Guest, shown: Disclosed, now_s: int) -> Situation:
+        """What the rules look at, as it stands in this transaction."""
+        return Situation(
+            minute=self._local_s(now_s) // 60 % (24 * 60),
+            age_group=age_group(guest),
+            allergies=None if shown.allergies is None else frozenset(shown.allergies),
+            diet=None if shown.diet is None else frozenset(shown.diet),
+            in_recovery=tx.open_case_count(guest.ref) > 0,
+            offers=tx.offers_of(guest.ref, 0),
+            day_start_s=self._day_start_s(now_s),
+            now_s=now_s,
+        )
 
     def _choose(
         self, items: Sequence[Item], popularity: _Popularity, now_s: int, draw: int
