@@ -1,4 +1,4 @@
-"""Approvals and corrections behave the same on both stores, and the stores themselves hold the rules."""
+"""What the purser's desk keeps and asks behaves the same on both stores, and the stores themselves hold the rules."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from tests.contract import makers
 
 from steward.domain.approvals import Approval, ApprovalState, Corrected, Correction, GivenAlone, decided, expired
+from steward.domain.charges import ChargeState
 from steward.domain.guests import BandState
-from steward.domain.ids import ApprovalId, GuestRef, TapId
-from steward.domain.ledger import Sale, refund, refund_transaction_id
+from steward.domain.ids import ApprovalId, GuestRef, OutletId, TapId
+from steward.domain.ledger import FolioTotals, Sale, deposit, refund, refund_transaction_id
+from steward.domain.outlets import OutletKind
+from steward.domain.viewing import CrewRole, Field, Purpose, Viewer, Way, look_at
 from steward.errors import Conflict
 from steward.ports import Store, Tx
 
@@ -198,3 +201,61 @@ async def test_bands_are_counted_by_state_and_kind(store: Store) -> None:
         (BandState.ISSUED, False): 1,
         (BandState.FROZEN, True): 1,
     }
+
+
+async def test_folios_are_summed_by_currency(store: Store) -> None:
+    def put(tx: Tx) -> None:
+        tx.put_guest(replace(makers.guest(makers.ANNA), settled=False))
+        tx.put_guest(replace(makers.guest(makers.BOB, currency="SEK"), settled=True))
+        tx.put_guest(replace(makers.guest(GuestRef("c" * 16)), settled=False))
+        tx.post(makers.transaction(1, 450))
+        tx.post(deposit(GuestRef("c" * 16), 700, "EUR", makers.AT_S, "d1"))
+
+    assert list(await store.read(lambda tx: tx.folio_totals())) == []
+    await store.write(put)
+    assert list(await store.read(lambda tx: tx.folio_totals())) == [
+        FolioTotals("EUR", 2, 0, 450, 700),
+        FolioTotals("SEK", 1, 1, 0, 0),
+    ]
+
+
+async def test_disputed_charges_are_found_whoever_they_are_of(store: Store) -> None:
+    first = makers.charge(1, state=ChargeState.DISPUTED)
+    second = makers.charge(2, makers.BOB, state=ChargeState.DISPUTED)
+
+    def put(tx: Tx) -> None:
+        for each in (makers.charge(3), first, second, makers.charge(4, state=ChargeState.HELD)):
+            tx.put_charge(each)
+
+    await store.write(put)
+    assert list(await store.read(lambda tx: tx.disputed_charges(9))) == [first, second]
+    assert list(await store.read(lambda tx: tx.disputed_charges(1))) == [first]
+    await store.write(lambda tx: tx.put_charge(replace(first, state=ChargeState.POSTED)))
+    assert list(await store.read(lambda tx: tx.disputed_charges(9))) == [second]
+
+
+async def test_the_look_up_log_is_read_from_its_end(store: Store) -> None:
+    purser = Viewer("p" * 16, CrewRole.PURSER, OutletId("desk"), OutletKind.SERVICE, Purpose.BILLING)
+    medic = Viewer("m" * 16, CrewRole.SAFETY, OutletId("desk"), OutletKind.SERVICE, Purpose.SAFETY)
+
+    def look(tx: Tx) -> None:
+        for n in range(6):
+            tx.log_look_up(look_at(purser, makers.ANNA if n % 2 else makers.BOB, {Field.FOLIO}, makers.AT_S + n))
+        for reason in ("muster", "fire"):
+            seen = {Field.CABIN}
+            tx.log_look_up(look_at(medic, makers.ANNA, seen, makers.AT_S, way=Way.BROKE_GLASS, reason=reason))
+
+    await store.write(look)
+
+    async def seqs(before: int, limit: int, **only: Any) -> list[int]:
+        found = await store.read(lambda tx: tx.looks_before(before, limit, **only))
+        return [each.seq for each in found]
+
+    assert await seqs(2**53, 3) == [8, 7, 6]
+    assert await seqs(6, 99) == [5, 4, 3, 2, 1]
+    assert await seqs(2**53, 99, only_glass=True) == [8, 7]
+    assert await seqs(8, 1, only_glass=True) == [7]
+    assert await seqs(2**53, 3, guest=makers.ANNA) == [8, 7, 6]
+    assert await seqs(6, 9, guest=makers.BOB) == [5, 3, 1]
+    assert await seqs(2**53, -1) == []
+    assert dict(await store.read(lambda tx: tx.look_up_counts())) == {"purser": 6, "safety": 2}

@@ -132,7 +132,9 @@ def machine_rows(services: Services) -> list[Row]:
         rows.append(Row("Certificate", f"{certificate.days_left} days left", light, certificate.problem))
     keys = ", ".join(map(str, versions.keys)) or "none"
     rows.append(Row("Key versions", keys, "calm", "newest first"))
-    rows.append(Row("Versions", f"Steward {versions.gateway}", "calm", f"schema {versions.schema}, {versions.python}"))
+    rows.append(
+        Row("Versions", f"Steward {versions.gateway}", "calm", f"schema {versions.schema}, Python {versions.python}")
+    )
     return rows
 
 

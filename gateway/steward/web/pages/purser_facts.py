@@ -88,7 +88,6 @@ def charge_facts(call: PageCall, found: ChargePage, numbers: Mapping[str, str]) 
     return {
         "person": person_facts(call, found.person),
         "charge": charge_row(call, charge),
-        "code": call.t.known(f"purser.code.{charge.code}", ""),
         "currency": currency,
         "left": call.t.money(charge.left_minor, currency),
         "left_field": write_amount(charge.left_minor, currency),
