@@ -10,7 +10,7 @@ How to add pages (a module beside this one):
    `call.form["reason"]` a field of a POST. Answer with `call.page("purser_folio.html", folio=...)` or
    `call.go("/purser")` (303, after every POST that changed something). Raise a StewardError or `PageError`: it
    becomes a page in the viewer's language, by its code (`errors.CODE_said`, `errors.CODE_todo`).
-3. Templates extend `layout.html`: blocks `title`, `main`, `head`, `dock`. All texts come from
+3. Templates extend `layout.html`: blocks `title`, `head`, `main`, `main_class`. All texts come from
    `locales/{en,nb}/NAME.toml` by `{{ t("NAME.key") }}`. A form is
    `{% from "form.html" import form_begin %}` and `{{ form_begin(csrf, "/purser/void") }} ... </form>`,
    which carries the session's token; a POST without it, or from another origin, never reaches a handler.
@@ -79,7 +79,7 @@ class PageRoute:
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A place in the bar at the bottom. Shown to those whose role may go there. icon: of static/icons.svg."""
+    """A place in the bar at the bottom. Shown to those whose role may go there. icon: of templates/icons.html."""
 
     path: str
     key: str  # its text

@@ -31,7 +31,7 @@ from steward.web.pages.sse import Streams, TapResponse, TapStream
 
 LIVE, SEARCH, CASES = "/crew/live", "/crew/search", "/crew/cases"
 GUEST = "/crew/guests/{ref}"
-SEARCHES_KEPT = 512
+SEARCHES_KEPT, SEARCH_KEPT_S = 512, 900
 _REF = re.compile(r"[0-9a-f]{16}")
 _HOUR_S = 3600
 _HOMES: Mapping[Purpose, str] = MappingProxyType({Purpose.BILLING: "/purser", Purpose.PRIVACY: "/privacy/log"})
@@ -64,7 +64,7 @@ class CrewPages:
     def __init__(self, services: Services, streams: Streams) -> None:
         self._services = services
         self._streams = streams
-        self._asked: OrderedDict[SessionId, str] = OrderedDict()  # the last search of each handheld: not in addresses
+        self._asked: OrderedDict[SessionId, tuple[str, int]] = OrderedDict()  # each handheld's last search, and when
 
     def routes(self) -> list[PageRoute]:
         table = (
@@ -193,16 +193,16 @@ class CrewPages:
 
     async def search(self, call: PageCall) -> Response:
         """Keeps the words here rather than in an address, and shows what they find on a page one can come back to."""
-        session = call.signed_in.id
-        self._asked[session] = call.form.get("query", "")
+        session, now_s = call.signed_in.id, call.now_s()
+        self._asked[session] = (call.form.get("query", ""), now_s)
         self._asked.move_to_end(session)
-        if len(self._asked) > SEARCHES_KEPT:
+        while len(self._asked) > SEARCHES_KEPT or now_s - next(iter(self._asked.values()))[1] > SEARCH_KEPT_S:
             self._asked.popitem(last=False)
         return call.go(SEARCH + "/found")
 
     async def show_found(self, call: PageCall) -> Response:
-        query = self._asked.get(call.signed_in.id)
-        if query is None:
+        query, at_s = self._asked.get(call.signed_in.id, ("", 0))
+        if call.now_s() - at_s > SEARCH_KEPT_S:
             return call.go(SEARCH)
         try:
             found = await self._services.lookups.search(call.viewer(), query)

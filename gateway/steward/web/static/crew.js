@@ -28,9 +28,15 @@
 
   const leave = () => location.assign("/crew/login");
 
+  const clear = () => {
+    if (busy()) rest();
+    else if (root) show(document.getElementById("idle").content.cloneNode(true));
+    else location.assign("/crew/live");
+  };
+
   const rest = () => {
     clearTimeout(clearing);
-    if (root) clearing = setTimeout(() => (busy() ? rest() : show(document.getElementById("idle").content.cloneNode(true))), CLEAR_MS);
+    if (here()) clearing = setTimeout(clear, CLEAR_MS);
   };
 
   const show = (fresh) => {
@@ -129,10 +135,11 @@
     delete form.dataset.sending;
   });
 
+  document.addEventListener("pointerdown", rest);
+  document.addEventListener("keydown", rest);
+  rest();
   if (root) {
     next.addEventListener("click", () => waiting && fetchGuest(waiting));
-    document.addEventListener("pointerdown", rest);
-    document.addEventListener("keydown", rest);
     listen();
   }
 })();
