@@ -18,11 +18,11 @@ import pytest
 from tests.e2e.gatewaykit import prepare, settings_of
 from tests.e2e.tlskit import DAY_S, HOSTS, issue, make_ca, now_s, tls_settings, trusting
 
-from steward import app as app_module
 from steward.adapters import localca
 from steward.adapters.localca import Order
 from steward.app import Gateway
 from steward.errors import ConfigError
+from steward.web import server as server_module
 from steward.web.gate import HSTS
 
 LIMIT_S = 20
@@ -151,7 +151,7 @@ async def test_a_cipher_without_forward_secrecy_is_refused(tmp_path: Path, ca: P
 async def test_peers_that_do_not_finish_a_handshake_are_let_go(
     tmp_path: Path, ca: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_module, "HANDSHAKE_S", 0.3)
+    monkeypatch.setattr(server_module, "HANDSHAKE_S", 0.3)
     async with gateway_over_tls(tmp_path / "ship", ca.parent) as (gateway, port, _):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         async with asyncio.timeout(LIMIT_S):

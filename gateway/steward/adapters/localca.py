@@ -83,9 +83,10 @@ def new_ca(
             raise CertificateError(f"{folder / name} exists and is never overwritten: choose another folder")
     limits = [_permitted(name) for name in permitted]
     key = ec.generate_private_key(ec.SECP256R1())
-    name, begin = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]), datetime.fromtimestamp(now_s, UTC)
+    itself = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    begin = datetime.fromtimestamp(now_s, UTC)
     builder = (
-        _builder(name, name, key.public_key(), begin, begin + timedelta(days=days))
+        _builder(itself, itself, key.public_key(), begin, begin + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
