@@ -74,11 +74,14 @@ async def apart(world: World) -> list[str]:
     problems = await _events_ashore(world)
     problems += _charges_at_the_authority(world)
     problems += _followers(world)
+    for uid in await world.shore.frozen():
+        if world.authority.disk.look(lambda tx, uid=uid: tx.denied_at(uid)) is None:
+            problems.append(f"the authority does not know that {uid} was frozen ashore")
     return problems
 
 
 async def _events_ashore(world: World) -> list[str]:
-    problems = world.shore.failed()
+    problems = []
     assert world.shore.store is not None
     for name, gateway in world.gateways.items():
         mine = gateway.disk.look(lambda tx: tx.events(0, _ALL))

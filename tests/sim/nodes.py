@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.sim.bands import SimReader
 from tests.sim.machines import Disk, SeededEntropy, Wall, clock_of
 from tests.sim.network import LAN, SATELLITE, SimBroker, SimPipe, Weather
@@ -18,12 +19,12 @@ from steward.adapters.keyring import FileKeyRing
 from steward.adapters.system import SystemClock
 from steward.domain.access import Place
 from steward.domain.batches import BOOT_LENGTH
-from steward.domain.ids import TillId
+from steward.domain.downs import decode_freeze
+from steward.domain.ids import TillId, Uid
 from steward.domain.replica import MemberRole
 from steward.domain.topics import ROOT
-from steward.errors import Busy, StoreUnavailable
 from steward.ports import DoorSignal, Store
-from steward.ports.sync import LinkDown, Pipe, PipeMessage
+from steward.ports.sync import PipeMessage
 from steward.services.allowances import AllowanceBook, AllowanceSettings, Bell, EscrowDesk, Member
 from steward.services.board import TapBoard
 from steward.services.chargebook import ChargeBook, PaymentSettings
@@ -44,12 +45,17 @@ from steward.services.supervise import Supervisor
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
 from steward.services.uplink import UplinkService, UplinkSettings
-from steward.shore import registry
+from steward.shore import decisions, registry
+from steward.shore.backup import backup, restore
+from steward.shore.decisions import Signer
+from steward.shore.downs import newest_body
 from steward.shore.ingest import Ingest
 from steward.shore.sqlite import SqliteShore
+from steward.shore.work import LinkIntake, Presence, Publisher
 
 SHIP = "aurora"
 SITE = 7
+WORKERS = 2  # of shore
 DAY_START_HOUR = 4
 ZONES = {"gangway": 0, "pool": 1}
 SUN_TEMPLATE = "ship.example/t?e={picc}&c={mac}"
@@ -244,17 +250,22 @@ class Gateway:
 
 
 class Shore:
-    """The shore service's ingest over its broker, in one life after the other."""
+    """The shore service's tasks over its broker, in one life after the other."""
 
     def __init__(self, path: Path, broker: SimBroker, rng: random.Random, gateways: list[str]) -> None:
         self._path = path
         self._broker = broker
         self._rng = rng
         self._gateways = gateways
+        self._key = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         self.wall = Wall()
         self.store: SqliteShore | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._supervisor: Supervisor | None = None
         self._pipe: SimPipe | None = None
+
+    @property
+    def public_key(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
 
     async def create(self) -> None:
         store = SqliteShore.open(self._path, create=True, inline=True)
@@ -265,33 +276,44 @@ class Shore:
     async def boot(self) -> None:
         if self.store is not None:
             return
+        clock = clock_of(self.wall)
         self.store = SqliteShore.open(self._path, inline=True)
-        self._pipe = SimPipe(self._broker, "shore-ingest", self._rng)
-        await self._pipe.subscribe(f"{ROOT}/+/+/up/+")
-        self._tasks = [asyncio.create_task(self._serve(self.store, self._pipe))]
-
-    def failed(self) -> list[str]:
-        """Workers that ended by themselves."""
-        return [f"shore's worker ended: {task.exception()!r}" for task in self._tasks if task.done()]
+        self._pipe = SimPipe(self._broker, "shore-service", self._rng)
+        intake = LinkIntake(self._pipe, Ingest(self.store, clock), Presence(), workers=WORKERS, up=True)
+        self._supervisor = Supervisor(asyncio.get_running_loop().time)
+        self._supervisor.start("link", intake.read)
+        self._supervisor.start("publisher", Publisher(self.store, self._pipe, clock).run)
+        for number in range(WORKERS):
+            self._supervisor.start(f"worker {number}", intake.work)
 
     async def kill(self) -> None:
-        if self.store is None:
+        if self.store is None or self._supervisor is None or self._pipe is None:
             return
-        assert self._pipe is not None
-        self._pipe.vanish()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         store, self.store = self.store, None
+        self._pipe.vanish()
+        await self._supervisor.stop(grace_s=0.0)
         await store.close()
 
-    async def _serve(self, store: SqliteShore, pipe: Pipe) -> None:
-        ingest = Ingest(store, clock_of(self.wall))
-        async for message in pipe.messages():
-            await asyncio.sleep(self._rng.uniform(0.0005, 0.004))
-            try:
-                reply = await ingest.batch(message.topic, message.payload)
-                if reply is not None:
-                    await pipe.publish(reply.topic, reply.payload)
-            except (LinkDown, StoreUnavailable, Busy):
-                continue  # the gateway sends it again
+    async def freeze(self, uid: Uid) -> bool:
+        """The office ashore freezes a band. Whether that was decided: shore may be down."""
+        if self.store is None:
+            return False
+        signer = Signer(self._key, "office", clock_of(self.wall).now().unix_s)
+        await self.store.write(decisions.freeze(signer, SHIP, [uid], [], "lost"))
+        return True
+
+    async def frozen(self) -> set[Uid]:
+        """What the database ashore says is frozen."""
+        assert self.store is not None
+        body = await self.store.read(newest_body(SHIP, "freeze"))
+        return set() if body is None else {uid for uid, _ in decode_freeze(body).bands}
+
+    def back_up(self) -> None:
+        backup(self._path, self._path.with_suffix(".backup"))
+
+    async def restore(self) -> None:
+        """Go back to the last backup, as after the loss of the disk."""
+        copy = self._path.with_suffix(".backup")
+        if copy.exists():
+            await self.kill()
+            restore(copy, self._path, self._rng.randbytes(BOOT_LENGTH))

@@ -90,6 +90,12 @@ class World:
             for plan in PLANS
             if plan.role is not Role.AUTHORITY
         }
+        self.shore = Shore(
+            folder / f"shore-{seed}.db",
+            self.shore_broker,
+            random.Random(self.rng.random()),
+            [plan.name for plan in PLANS],
+        )
         self.gateways = {
             plan.name: Gateway(
                 plan,
@@ -98,15 +104,12 @@ class World:
                 self.lan,
                 self.shore_broker,
                 members,
-                (),
+                (self.shore.public_key,),
                 self._door_signal,
             )
             for plan in PLANS
         }
         self.authority = self.gateways["authority"]
-        self.shore = Shore(
-            folder / f"shore-{seed}.db", self.shore_broker, random.Random(self.rng.random()), list(self.gateways)
-        )
 
     # the day
 
@@ -238,8 +241,9 @@ class World:
             charges = self.authority.disk.look(lambda tx, ref=wearer.guest.ref: list(tx.charges_of(ref)))
             try:
                 if rng.random() < 0.15 and not wearer.frozen:
-                    await running.desk.freeze(wearer.uid, "lost", "purser")
                     wearer.frozen = True
+                    if rng.random() < 0.5 or not await self.shore.freeze(wearer.uid):
+                        await running.desk.freeze(wearer.uid, "lost", "purser")
                 elif charges:
                     await self._correct(rng, rng.choice(charges).request)
             except StewardError:
@@ -278,7 +282,7 @@ class World:
 
     async def _fault(self, rng: random.Random, for_s: float) -> None:
         kinds = (self._lan_cut, self._lan_poor, self._no_shore, self._poor_shore, self._dead_gateway)
-        kinds += (self._dead_broker, self._dead_shore, self._full_disk, self._wrong_clock)
+        kinds += (self._dead_broker, self._dead_shore, self._full_disk, self._wrong_clock, self._shore_restored)
         kind = rng.choice(kinds)
         gateway = rng.choice(list(self.gateways.values()))
         at_s = asyncio.get_running_loop().time()
@@ -332,6 +336,12 @@ class World:
         gateway.wall.offset_s += rng.choice((-86_400, -3_600, 3_600, 2 * 86_400))
         await asyncio.sleep(for_s)
         gateway.wall.offset_s = 0.0
+
+    async def _shore_restored(self, gateway: Gateway, rng: random.Random, for_s: float) -> None:
+        self.shore.back_up()
+        await asyncio.sleep(for_s)
+        await self.shore.restore()
+        await self.shore.boot()
 
     # and after
 
