@@ -9,11 +9,8 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import uvicorn
 
 from steward import __version__, wiring
 from steward.adapters.linkreader import LinkReader
@@ -21,53 +18,34 @@ from steward.adapters.servertls import ServerTls
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.system import OsEntropy, SystemClock
 from steward.config import Config
-from steward.config_http import HttpSettings
 from steward.domain.events import EventType, fact
-from steward.errors import ConfigError, LocalError, ReaderFault, StoreUnavailable
+from steward.errors import ConfigError, ReaderFault, StoreUnavailable
 from steward.ports import Clock, Store, Tx
 from steward.services.crew import sweep
 from steward.services.manifest import ManifestService
 from steward.web.api import create_app
-from steward.web.connection import CONNECTIONS_MAX, Connection
+from steward.web.server import HttpServer, HttpStopped, RunningHttp, bind, url_of
 from steward.wiring_link import open_link
 from steward.wiring_ship import open_ship_pipe
 
 _LOG = logging.getLogger(__name__)
 
 TAP_GRACE_S = 5.0  # for taps in flight
-HTTP_GRACE_S = 3.0  # for answers being sent
-HANDSHAKE_S = 5.0
 MARK_EVERY_S = 60.0
 CERTIFICATE_EVERY_S = 20.0
 PHOTOS_EVERY_S = 600.0
 SWEEP_EVERY_S = 180.0
-BACKLOG = 128
 _MARK = "clock.high_water_s"
-
-
-class HttpStopped(LocalError):
-    """The HTTP server ended although nobody stopped it."""
-
-    code = "http_stopped"
 
 
 class Gateway:
     """Made by `start`; `stop` ends it in order and within a bounded time."""
 
-    def __init__(self, parts: wiring.Parts, server: _Server, listener: socket.socket) -> None:
+    def __init__(self, parts: wiring.Parts, listener: socket.socket) -> None:
+        tls = parts.tls
         self._parts = parts
-        self._server = server
-        self._http = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-        self._address = listener.getsockname()[:2]
-
-    @property
-    def url(self) -> str:
-        host, port = self._address
-        http = self._parts.config.http
-        if http.https:
-            host = http.names[0]
-        scheme = "https" if http.https else "http"
-        return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        self._http = RunningHttp(HttpServer(create_app(parts.services), None if tls is None else tls.context), listener)
+        self.url = url_of(listener, None if tls is None else parts.config.http.names[0])
 
     @property
     def parts(self) -> wiring.Parts:
@@ -86,11 +64,11 @@ class Gateway:
             opened.callback(link.close)
             ship_pipe = await open_ship_pipe(config, store, link)
             parts = wiring.build(config, store, clock, keyring, link, ship_pipe)
-            listener = opened.enter_context(_bind(config))
+            listener = opened.enter_context(bind(config.http.host, config.http.port, config.file))
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
             await store.write(lambda tx: _begin(tx, parts))
-            gateway = cls(parts, _server(parts), listener)
+            gateway = cls(parts, listener)
             opened.pop_all()
         for loop, reader in zip(parts.loops, config.readers, strict=True):
             parts.supervisor.start(reader.name, loop.run)
@@ -103,7 +81,7 @@ class Gateway:
         if parts.tls is not None:
             parts.supervisor.start("certificate", partial(_keep_certificate, parts.tls, clock))
         try:
-            await gateway.wait(gateway._server.listening)
+            await gateway._http.wait()
         except HttpStopped:
             await gateway.stop()
             raise
@@ -112,20 +90,14 @@ class Gateway:
 
     async def wait(self, event: asyncio.Event) -> None:
         """Return when `event` is set. Raises HttpStopped if the HTTP server ends before."""
-        waiting = asyncio.ensure_future(event.wait())
-        await asyncio.wait([waiting, self._http], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if not event.is_set():
-            raise HttpStopped("the HTTP server ended by itself: look at the log lines before this one")
+        await self._http.wait(event)
 
     async def stop(self) -> None:
         """Taps in flight are finished, then answers are sent, then the readers and the store are closed."""
         parts = self._parts
         await parts.supervisor.stop(TAP_GRACE_S)
         parts.services.closing.set()
-        self._server.should_exit = True
-        await asyncio.wait([self._http], timeout=2 * HTTP_GRACE_S)
-        self._http.cancel()
+        await self._http.stop()
         await _close_readers(parts)
         parts.link.close()
         reading = parts.services.clock.now()
@@ -154,81 +126,6 @@ async def serve(config: Config) -> None:
         await gateway.wait(stop)
     finally:
         await gateway.stop()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn within our own loop: signals and TLS are ours, and it says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, tls: ServerTls | None) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-        self._tls = tls
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does, but a peer that does not finish its handshake is not kept for a minute."""
-        await self.lifespan.startup()
-        loop, tls = asyncio.get_running_loop(), self._tls
-        self.servers = [
-            await loop.create_server(
-                self._connection,
-                sock=listener,
-                backlog=BACKLOG,
-                ssl=None if tls is None else tls.context,
-                ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
-                ssl_shutdown_timeout=None if tls is None else HTTP_GRACE_S,
-            )
-            for listener in sockets or ()
-        ]
-        self.started = True
-        self.listening.set()
-
-    def _connection(self) -> Connection:
-        return Connection(self.config, self.server_state, self.lifespan.state)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server(parts: wiring.Parts) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            create_app(parts.services),
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            backlog=BACKLOG,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=int(HTTP_GRACE_S),
-        ),
-        parts.tls,
-    )
-
-
-def _bind(config: Config) -> socket.socket:
-    """The HTTP socket, bound before anything runs. Raises ConfigError if the port is taken."""
-    http: HttpSettings = config.http
-    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-    # The protocol by name: asyncio turns Nagle's algorithm off only then, and answers would wait 40 ms with it on.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((http.host, http.port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"{config.file}: [http] port",
-            f"{http.port} on {http.host} cannot be used ({error.strerror}): is another gateway running? "
-            f"Stop it, or set another port (0 takes any free one)",
-        ) from None
-    listener.setblocking(False)
-    return listener
 
 
 async def _start_readers(parts: wiring.Parts) -> None:

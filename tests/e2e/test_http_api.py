@@ -17,6 +17,7 @@ from steward.domain.events import EventType
 from steward.errors import ConfigError
 from steward.web.api import create_app
 from steward.web.endpoints import ROLES_TABLE
+from steward.web.pages.base import PAGES_TABLE
 from steward.web.roles import Role
 from voyage.bandproc import BandOptions, BandProcess
 
@@ -30,6 +31,7 @@ WHO_MAY = {
     ("GET", "/v1/charges/{tap_id}"): {TILL, PURSER},
     ("DELETE", "/v1/charges/{tap_id}"): {TILL},
     ("POST", "/v1/charges/{tap_id}/verification"): {TILL},
+    ("GET", "/v1/approvals/{approval}"): {PURSER},
     ("POST", "/v1/charges/{tap_id}/void"): {PURSER},
     ("POST", "/v1/charges/{tap_id}/refund"): {PURSER},
     ("POST", "/v1/charges/{tap_id}/dispute"): {PURSER},
@@ -59,7 +61,7 @@ WHO_MAY = {
     ("GET", "/v1/readers"): EVERYBODY,
     ("GET", "/v1/board"): EVERYBODY,
 }
-OPEN = {"/", "/live", "/static/{name}", "/healthz", "/openapi.json"}
+OPEN = {"/", "/live", "/static/{name}", "/healthz", "/metrics", "/openapi.json"}
 
 
 @pytest.fixture
@@ -76,15 +78,17 @@ def route_table(ship: Aboard) -> set[tuple[str, str]]:
 async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
     routes = route_table(ship)
     assert {(m, p) for m, p in routes if p.startswith("/v1")} == set(WHO_MAY)
-    assert {p for _, p in routes if not p.startswith("/v1")} == OPEN
-    table = getattr(create_app(ship.gateway.parts.services).state, ROLES_TABLE)
+    app_state = create_app(ship.gateway.parts.services).state
+    pages = set(getattr(app_state, PAGES_TABLE))  # their roles: tests/pages
+    assert {p for m, p in routes - pages if not p.startswith("/v1")} == OPEN
+    table = getattr(app_state, ROLES_TABLE)
     named = {TILL: Role.TILL, DESK: Role.DESK, PURSER: Role.PURSER, MONITOR: Role.MONITOR}
     assert {key: frozenset(named[who] for who in roles) for key, roles in WHO_MAY.items()} == table
 
 
 async def test_each_route_lets_in_its_roles_and_nobody_else(ship: Aboard) -> None:
     for (method, template), allowed in WHO_MAY.items():
-        path = template.format(tap_id=TAP, ref=REF, uid=UID, job=JOB, sha256="0" * 64)
+        path = template.format(tap_id=TAP, ref=REF, uid=UID, job=JOB, approval="0" * 32, sha256="0" * 64)
         nobody = await ship.call(None, method, path)
         assert (nobody.status_code, nobody.json()["code"]) == (401, "token_missing"), path
         for who in sorted(EVERYBODY):

@@ -151,9 +151,10 @@ class PurserApi:
 
     async def settle_folio(self, ref: RefPath, body: SettlementBody, caller: Caller) -> Settlement:
         """What is owed goes on the guest's card; what is left of a deposit goes back in full. Held charges must be
-        verified or cancelled first. Settling again returns the same settlement.
+        verified or cancelled first. Settling again returns the same settlement. On a ship of several gateways, what
+        the others may still spend is recalled first; `allowances_out` names those that did not answer.
         """
-        settled = await self._folio.settle(GuestRef(ref), body.by or caller.id)
+        settled = await self._folio.settle(GuestRef(ref), body.by or caller.id, despite_away=body.despite_away)
         return await self._looking.show(caller, GuestRef(ref), Field.FOLIO, settled)
 
     async def check_books(self) -> LedgerCheck:

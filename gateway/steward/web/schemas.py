@@ -115,6 +115,9 @@ class DepositBody(Body):
 
 class SettlementBody(Body):
     by: By | None = None
+    despite_away: bool = Field(
+        default=False, description="Settle although another gateway did not answer; its charges may come in late."
+    )
 
 
 class LimitsBody(Body):

@@ -65,6 +65,10 @@ _WORDS: Mapping[str, Words] = MappingProxyType(
         "guest_unknown": Words("No folio here for this guest.", "Send the guest to the desk."),
         "amount_invalid": Words("This amount cannot be charged."),
         "currency_mismatch": Words("The folio is in another currency.", "Charge in the folio's currency."),
+        "allowances_out": Words(
+            "Another gateway may still have charges of this guest and did not answer.",
+            "Bring it back, or settle without it and look for late charges.",
+        ),
         "authority_only": Words("Not at this gateway.", "Do it at the ship's folio authority."),
         "folio_settled": Words("The folio is settled.", "No more charges: send the guest to the desk."),
         "age_restricted": Words("Not for children.", "Offer something else."),
