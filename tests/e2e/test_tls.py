@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.gatewaykit import prepare, settings_of
 from tests.e2e.tlskit import DAY_S, HOSTS, issue, make_ca, now_s, tls_settings, trusting
 
+from steward import app as app_module
 from steward.adapters import localca
 from steward.adapters.localca import Order
 from steward.app import Gateway

@@ -79,12 +79,12 @@ class RunningHttp:
     """The server's task."""
 
     def __init__(self, server: HttpServer, listener: socket.socket) -> None:
-        self._server = server
+        self.server = server
         self._task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
 
     async def wait(self, event: asyncio.Event | None = None) -> None:
         """Return when `event` is set, by default when it listens. Raises HttpStopped if the server ends before."""
-        event = event or self._server.listening
+        event = event or self.server.listening
         waiting = asyncio.ensure_future(event.wait())
         await asyncio.wait([waiting, self._task], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -93,7 +93,7 @@ class RunningHttp:
 
     async def stop(self) -> None:
         """Answers being sent are finished, within a bounded time."""
-        self._server.should_exit = True
+        self.server.should_exit = True
         await asyncio.wait([self._task], timeout=2 * HTTP_GRACE_S)
         self._task.cancel()
 
