@@ -373,7 +373,7 @@ async def test_stopping_ends_waits_and_answers_them(tmp_path: Path) -> None:
 async def test_answers_are_not_held_back_by_the_kernel(ship: Aboard) -> None:
     _, writer = await asyncio.open_connection(ship.client.base_url.host, ship.client.base_url.port)
     await ship.call(MONITOR, "GET", "/v1/board")
-    connections = ship.gateway._server.server_state.connections
+    connections = ship.gateway._http.server.server_state.connections
     sockets = [connection.transport.get_extra_info("socket") for connection in connections]  # type: ignore[union-attr]
     assert len(sockets) == 2
     assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in sockets)
