@@ -274,6 +274,8 @@ def test_few_bytes_that_stand_for_many_values_are_refused() -> None:
     blowups = {
         "every event has every key": [1024, 0, 5, [[301, many_keys]], 0, ["v"] * 2000],
         "one long value for every key": [1024, 0, 5, [[301, many_keys[:60]]], 0, ["x" * 4000] * 60],
+        "one long number for every event": [1024, 0, 5, [[301, [0]]], 0, [1 << 8 * 200_000]],
+        "one long name of a key for every event": [1024, 0, 5, [[301, ["k" * 200_000]]], 0, [None]],
         "more events than a batch has": [10**9, 0, 5, [[301, [0]]], 0, ["x"]],
         "numbered into nowhere": [2, 0, 5, [[301, [0]]], 0, [[3, "x", b"\x00\xfe\xff\xff\xff\x0f"]]],
         "columns in columns": [2, 0, 5, [[301, [0]]], 0, [nested(6)]],

@@ -244,13 +244,12 @@ def _fill(payloads: list[dict[str, Scalar]], keys_of: Sequence[tuple[str, ...]],
     if not isinstance(columns, list) or len(columns) != len(users):
         raise BadColumns("not as many columns as keys")
     values: list[list[Scalar]] = []
-    sizes = [0] * len(payloads)
+    sizes = [sum(map(len, keys)) for keys in keys_of]  # names travel once, and are kept with every event
     for (key, rows), column in zip(users.items(), columns, strict=True):
         values.append(_scalars(column, len(rows), values))
         for n, value in zip(rows, values[-1], strict=True):
             payloads[n][key] = value
-            if isinstance(value, (str, bytes)):
-                sizes[n] += len(value)
+            sizes[n] += len(value) if isinstance(value, (str, bytes)) else _int_size(value)
     if max(sizes) > PAYLOAD_BYTES_MAX:
         raise BadColumns(f"an event of more than {PAYLOAD_BYTES_MAX} bytes")
     for n, keys in enumerate(keys_of):
@@ -312,6 +311,11 @@ def _scalar(value: object) -> Scalar:
     if value is None or type(value) in (str, int, bool, bytes):
         return value  # type: ignore[return-value]
     raise BadColumns("a value that is no scalar")
+
+
+def _int_size(value: int | bool | None) -> int:
+    """Bytes of a whole number, which CBOR lets be as long as it likes."""
+    return 0 if value is None else value.bit_length() // 8
 
 
 def _integers(column: Column, count: int, allowed: range) -> list[int]:
