@@ -14,6 +14,7 @@ import os
 import platform
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import sysconfig
@@ -32,10 +33,12 @@ _LOG = logging.getLogger(__name__)
 READY_LIMIT_S = 20.0
 READY_POLL_S = 0.05
 STOP_LIMIT_S = 3.0
+RENEWED_EVERY_S = 20.0  # between two looks at the certificate's files
 LOCK_LIMIT_S = 5.0  # a broker whose gateway was killed is ended by the kernel at once
 PASSWORD_BYTES_MAX = 256
 MEMORY_SOFT_LIMIT = "96MiB"
 DISK_BYTES_MAX = 256 * 1_048_576
+Stamp = tuple[tuple[int, int, int] | None, ...]
 _GUARD = Path(__file__).with_name("diewithparent.py")
 
 
@@ -107,7 +110,7 @@ class EmbeddedBroker:
 
     async def run(self) -> None:
         """One life of the process, until it is cancelled. Raises BrokerFault if it ends by itself."""
-        config = self._write_config()
+        config, files = self._write_config(), self._tls_files()
         command = [str(self._program), "-c", str(config)]
         process = self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *command),
@@ -123,7 +126,7 @@ class EmbeddedBroker:
             await self._bound_waiting()
             _LOG.info("broker.started name=%s port=%d pid=%d", self._setup.name, self._port, process.pid)
             self.ready.set()
-            status = await process.wait()
+            status = await self._outlast(process, files)
             raise BrokerFault(f"the broker ended with status {status}{self._last_words()}")
         finally:
             self.ready.clear()
@@ -147,6 +150,28 @@ class EmbeddedBroker:
         except TimeoutError:
             raise BrokerFault(f"the broker did not listen within {READY_LIMIT_S:g} s{self._last_words()}") from None
         raise BrokerFault(f"the broker ended with status {process.returncode}{self._last_words()}")
+
+    async def _outlast(self, process: asyncio.subprocess.Process, files: Stamp) -> int:
+        """Its exit status. Meanwhile it is told of renewed certificates; connections that are there stay.
+
+        A pair of which only one half is new it refuses, and keeps what it has until the other half is there too.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEWED_EVERY_S):
+                    return await process.wait()
+            newest = self._tls_files()
+            if newest != files:
+                files = newest
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGHUP)
+                _LOG.info("broker.reloaded name=%s pid=%d", self._setup.name, process.pid)
+
+    def _tls_files(self) -> Stamp:
+        """Changes when one of them does."""
+        tls = self._setup.tls
+        paths = () if tls is None else (tls.certificate, tls.private_key, tls.client_ca)
+        return tuple(_stamp(path) for path in paths)
 
     async def _bound_waiting(self) -> None:
         """Before anyone knows that it is there. Raises BrokerFault."""
@@ -241,6 +266,15 @@ async def _take_lock(path: Path) -> int:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """None while the file is away."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _free_port(host: str) -> int:
