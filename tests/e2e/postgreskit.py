@@ -92,7 +92,8 @@ class Cluster:
 
     def kill(self) -> None:
         """As if the machine had lost its power, but for what the kernel still writes."""
-        assert self._process is not None
+        if self._process is None:
+            return
         os.killpg(self._process.pid, 9)
         self._process.wait(START_S)
         self._process = None
@@ -111,7 +112,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """A started cluster, stopped and removed at the end."""
+    """A started cluster, ended and removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="steward-pg-"))
     folder.chmod(0o755)
     try:
@@ -120,6 +121,6 @@ def running_cluster() -> Iterator[Cluster]:
         try:
             yield cluster
         finally:
-            cluster.stop()
+            cluster.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from tests.e2e.postgreskit import Cluster
 from tests.shore.kit import table
 from tests.shore.natskit import NatsCluster, running_nats
@@ -14,6 +17,7 @@ from tests.shore.rig import FLEET, Ashore, ShoreProcess, check_exact, eventually
 from steward.adapters.brokerrights import identity
 from steward.domain.ids import Uid
 from steward.shore import parts
+from steward.shore.cluster import STREAM
 from steward.shore.decisions import Signer, deny
 from steward.shore.serve import ShoreService
 
@@ -27,6 +31,19 @@ async def two_nodes(tmp_path: Path, nats: NatsCluster, url: str) -> tuple[Ashore
     first = await prepare_shore(tmp_path / "shore1", nats.settings(0), url=url, name="shore1")
     second = await prepare_shore(tmp_path / "shore2", nats.settings(1), url=url, name="shore2", begin=False)
     return first, second
+
+
+async def is_worked_off(nats: NatsCluster) -> bool:
+    """Whether every batch was acknowledged to the stream, which then drops it."""
+    tls = nats.authority.issue("shore")
+    context = ssl.create_default_context(cafile=str(tls.ca))
+    context.load_cert_chain(tls.certificate, tls.private_key)
+    client = Client()
+    await client.connect(servers=list(nats.servers), tls=context)
+    try:
+        return (await client.jetstream().stream_info(STREAM)).state.messages == 0
+    finally:
+        await client.close()
 
 
 async def test_a_worker_and_a_node_killed_while_ships_send(tmp_path: Path, cluster: Cluster) -> None:
@@ -73,6 +90,7 @@ async def test_two_nodes_share_the_load(tmp_path: Path, cluster: Cluster) -> Non
                 for end in ends:
                     await end.until_delivered()
                     await check_exact(first, end)
+            await eventually(partial(is_worked_off, nats))
             counts = [service.shore.ingest.counts["batches"] for service in services]
             assert min(counts) * 5 > sum(counts), counts
         finally:

@@ -23,7 +23,7 @@ def test_an_empty_file_is_a_shore_on_this_machine(tmp_path: Path) -> None:
     assert (config.shore.name, config.shore.workers, config.shore.database) == ("shore1", 4, tmp_path / "data/shore.db")
     assert (config.store.url, config.cluster.servers) == (None, ())
     assert (config.link.host, config.link.port, config.link.user) == ("127.0.0.1", 1883, "shore")
-    assert (config.http.host, config.http.https) == ("127.0.0.1", False)
+    assert (config.http.host, config.http.port, config.http.https) == ("127.0.0.1", 8480, False)
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.shore.kit import NOW_S, table
 
 from steward.domain.batches import BadDown, DownMessage, open_down
 from steward.domain.catalogue import Hours, Item, ItemId
-from steward.domain.downs import decode_deny, decode_freeze
+from steward.domain.downs import ENTRIES_MAX, decode_deny, decode_freeze
 from steward.domain.ids import GuestRef, OutletId, Uid
 from steward.domain.profiles import AgeGroup, Allergen, Diet
 from steward.domain.shorebodies import (
@@ -63,6 +63,19 @@ async def test_a_list_grows_and_is_always_whole(store: ShoreStore) -> None:
     assert second.issued.version > first.issued.version
     message = await opened(store, "aurora", "deny")
     assert decode_deny(message.body) == ((ONE, "stolen"), (TWO, "lost"))
+
+
+async def test_a_full_list_still_takes_the_next_band(store: ShoreStore) -> None:
+    many = [Uid(f"04{number:012X}") for number in range(ENTRIES_MAX)]
+    await store.write(deny(signer(), "aurora", many, "stolen"))
+    await store.write(freeze(signer(), "aurora", many, [], "lost"))
+    late = Uid("04FFFFFFFFFFFF")
+    assert (await store.write(deny(signer(), "aurora", [late], "stolen"))).new
+    assert (await store.write(freeze(signer(), "aurora", [late], [ANNA], "lost"))).new
+    denied = decode_deny((await opened(store, "aurora", "deny")).body)
+    frozen = decode_freeze((await opened(store, "aurora", "freeze")).body)
+    assert (denied[0], denied[-1], len(denied)) == ((many[1], "stolen"), (late, "stolen"), ENTRIES_MAX)
+    assert (frozen.bands[-1], frozen.guests) == ((late, "lost"), ((ANNA, "lost"),))
 
 
 async def test_the_same_decision_twice_is_one(store: ShoreStore) -> None:

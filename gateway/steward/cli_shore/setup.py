@@ -17,7 +17,7 @@ from steward.cli_shore.common import CONFIG_DEFAULT, ConfigOption, load, run_rea
 from steward.errors import ConfigError
 from steward.shore import key as shorekey
 from steward.shore import parts
-from steward.shore.config import FILE_DEFAULT, ShoreConfig
+from steward.shore.config import FILE_DEFAULT, HTTP_PORT, ShoreConfig
 from steward.shore.registry import BOOT_BYTES, begin, boot
 from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token, read_tokens
@@ -76,7 +76,7 @@ def init(
         str | None,
         typer.Option("--store", help="A PostgreSQL database's URL, without password.", show_default="SQLite in DIR"),
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="Of fleet page and API; 0 takes any free one.")] = 8480,
+    port: Annotated[int, typer.Option("--port", help="Of fleet page and API; 0 takes any free one.")] = HTTP_PORT,
 ) -> None:
     """Make a folder with settings, a fresh signing key, API tokens and an empty fleet: all that a first run needs.
 

@@ -41,7 +41,7 @@ FETCH_WAIT_S = 5.0
 AGAIN_AFTER_S = 5.0  # a batch that could not be stored
 CONNECT_MAX_S = 60.0
 SETUP_PAUSE_S = 1.0
-REQUEST_MAX_S = 20.0  # a cluster without a leader answers after up to 14 s
+REQUEST_MAX_S = 3.0  # then ask again: while there is no leader nobody answers
 
 
 class ClusterFault(LocalError):

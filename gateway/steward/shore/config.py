@@ -16,7 +16,8 @@ from steward.settings_table import Table
 FILE_DEFAULT = "shore.toml"
 WORKERS_MAX = 32
 SERVERS_MAX = 16
-MQTT_PORT, MQTTS_PORT = 1883, 8883
+MQTT_PORT, MQTTS_PORT, NATS_PORT = 1883, 8883, 4222
+HTTP_PORT = 8480  # another than a gateway's: both may be on one machine
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _NAME_RULE = "1 to 32 lower-case letters, digits and dashes, not beginning with a dash"
@@ -101,7 +102,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> ShoreConfig:
         store=_store(root.table("store"), folder),
         link=_link(root.table("link"), folder),
         cluster=_cluster(root.table("cluster"), folder),
-        http=read_http(root.table("http"), folder),
+        http=read_http(root.table("http"), folder, HTTP_PORT),
         log=read_log(root.table("log")),
     )
     root.finish()
@@ -167,7 +168,7 @@ def _cluster(table: Table, folder: Path) -> ClusterSettings:
     secure = any(urlsplit(server).scheme == "tls" for server in servers)
     for server in servers:
         url = urlsplit(server)
-        _port(table, "servers", url.netloc, 4222)
+        _port(table, "servers", url.netloc, NATS_PORT)
         if url.scheme == "nats" and url.hostname not in LOOPBACK:
             table.fail("servers", f"has {url.hostname} without TLS: write tls:// and set ca, certificate, private_key")
     ca, certificate, private_key = _tls_files(table, folder, needed=secure)

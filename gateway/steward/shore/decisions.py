@@ -12,7 +12,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from steward.domain.catalogue import Item
-from steward.domain.downs import Freezes, decode_deny, decode_freeze, encode_deny, encode_freeze
+from steward.domain.downs import ENTRIES_MAX, Freezes, decode_deny, decode_freeze, encode_deny, encode_freeze
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import (
     ConsentChange,
@@ -113,6 +113,11 @@ def _change(signer: Signer, ship: str, kind: str, changed: Callable[[bytes | Non
 
 
 def _joined(old: Iterable[tuple[T, str]], new: Iterable[T], reason: str) -> tuple[tuple[T, str], ...]:
-    """What is listed keeps its place and its reason."""
+    """What is listed keeps its place and its reason; when the list is full, the oldest makes room.
+
+    A gateway acts on what is new to it and keeps what it has done, so leaving an entry out undoes nothing.
+    """
     known = dict(old)
-    return (*known.items(), *((what, reason) for what in dict.fromkeys(new) if what not in known))
+    fresh = [(what, reason) for what in dict.fromkeys(new) if what not in known]
+    over = max(len(known) + len(fresh) - ENTRIES_MAX, 0)
+    return (*list(known.items())[over:], *fresh)

@@ -7,8 +7,6 @@ and an API token as the password, so that a browser needs no session and who is 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,11 @@ from steward.shore.metrics import MetricsPage
 from steward.shore.registry import boot
 from steward.shore.view import page_facts
 from steward.web.errors import Problem
-from steward.web.gate import bearer
+from steward.web.gate import VIEWERS, bearer, viewer
 from steward.web.pages.assets import Assets
-from steward.web.roles import Role
 
 FRESH_S = 1.0  # many may look at once
 _TEMPLATES = Path(__file__).parent / "templates"
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="steward shore", charset="UTF-8"'}
-_ALLOWED = (Role.MONITOR, Role.PURSER)
 
 
 class FleetReader:
@@ -80,7 +75,7 @@ class FleetPage:
         return await self._page(request, "fleet_live.html")
 
     async def metrics(self, request: Request) -> Response:
-        if self._shore.front.https and bearer(request.scope, self._shore.find_token).role not in _ALLOWED:
+        if self._shore.front.https and bearer(request.scope, self._shore.find_token).role not in VIEWERS:
             raise Problem(403, "role_not_allowed", "the figures are for monitor: use a token of that role")
         return self._metrics.answer(request, await self._reader.get())
 
@@ -104,7 +99,7 @@ class FleetPage:
 
     async def _page(self, request: Request, template: str) -> HTMLResponse:
         if self._shore.front.https:
-            _check_viewer(request, self._shore)
+            viewer(request.scope, self._shore.find_token, "steward shore")
         facts: dict[str, Any] = page_facts(
             self._shore.node,
             await self._reader.get(),
@@ -113,16 +108,3 @@ class FleetPage:
             self._shore.clock.now().unix_s,
         )
         return HTMLResponse(self._templates.get_template(template).render(facts))
-
-
-def _check_viewer(request: Request, shore: Shore) -> None:
-    """Raises Problem 401."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        text = base64.b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""
-    principal = shore.find_token(text.partition(":")[2])
-    if principal is None or principal.role not in _ALLOWED:
-        detail = "give any name, and an API token of role monitor as the password (steward shore token add)"
-        raise Problem(401, "token_missing", detail, headers=_CHALLENGE)
