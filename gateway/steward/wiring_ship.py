@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bandwire.aes import Aes
 from steward import __version__
@@ -13,19 +14,24 @@ from steward.config_ship import ShipSettings
 from steward.domain.replica import MemberRole
 from steward.errors import ConfigError
 from steward.ports import Clock, Entropy, KeyRing, Store
-from steward.services.allowances import AllowanceBook, Bell, EscrowDesk, Funds
+from steward.services.allowances import AllowanceBook, Bell, EscrowDesk, Funds, Member
 from steward.services.chargebook import ChargeBook, PaymentSettings
 from steward.services.peerbooks import PeerBooks
-from steward.services.peers import PEER, Peers, Watched
-from steward.services.replica import Replica
+from steward.services.peers import AWAY_MS, PEER, Peers, Watched
+from steward.services.replica import Replica, position
 from steward.services.router import MessageRouter
 from steward.services.uplink import UplinkService, UplinkSettings
+from steward.web.bundle import FollowedStatus, GatewayStatus, ShipStatus
 from steward.wiring_link import Link, check_files, client_secret, mqtt_settings
 
 Run = Callable[[], Awaitable[None]]
 AUTHORITY = "authority"
 # What a follower's readers may be for: it is told no more than they need.
 _PURPOSES = {"door": ("door",), "till": ("door", "till", "crew"), "encoder": ("door", "encoder")}
+
+
+async def _alone() -> ShipStatus | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Ship:
     allowances: AllowanceBook | None = None
     follows: bool = False
     tasks: dict[str, Run] = field(default_factory=dict)  # for a supervisor
+    status: Callable[[], Awaitable[ShipStatus | None]] = _alone
 
 
 async def open_ship_pipe(config: Config, store: Store, link: Link) -> MqttPipe | None:
@@ -83,7 +90,8 @@ def make_ship(
         peers = Peers(own.ship, members, watched, clock, keyring, pipe, allowances, books, changed)
         for topic in peers.topics:
             router.on(topic, peers.receive)
-        return Ship(watched, settings, allowances, allowances, tasks=tasks | {"ship peers": peers.run})
+        status = partial(_as_authority, members, peers)
+        return Ship(watched, settings, allowances, allowances, False, tasks | {"ship peers": peers.run}, status)
     settings, role = replace(settings, on_allowance=True), MemberRole(keyring.role)
     desk = EscrowDesk(store, clock, entropy, ChargeBook(settings), wanted) if role is MemberRole.TILL else None
     replica = Replica(own.ship, own.name, role, store, clock, entropy, keyring, pipe, desk)
@@ -92,7 +100,34 @@ def make_ship(
     router.on(replica.topic, replica.receive)
     router.on(uplink.topic, uplink.receive)
     tasks |= {"ship replica": replica.run, "ship uplink": uplink.run}
-    return Ship(store, settings, desk, follows=True, tasks=tasks)
+    return Ship(store, settings, desk, None, True, tasks, partial(_as_follower, store, replica, uplink))
+
+
+async def _as_authority(members: Sequence[Member], peers: Peers) -> ShipStatus:
+    behind = await peers.behind()
+    return ShipStatus(
+        tuple(
+            GatewayStatus(
+                member.name,
+                member.role.value,
+                peers.is_here(member.name),
+                _seconds(peers.heard_ago_ms(member.name)),
+                behind.get(member.name),
+            )
+            for member in members
+        )
+    )
+
+
+async def _as_follower(store: Store, replica: Replica, uplink: UplinkService) -> ShipStatus:
+    at, ago_ms = await store.read(position), replica.heard_ago_ms
+    here = ago_ms is not None and ago_ms < AWAY_MS
+    waiting = (await uplink.snapshot()).waiting
+    return ShipStatus(authority=FollowedStatus(here, _seconds(ago_ms), at.epoch, at.revision, waiting))
+
+
+def _seconds(ago_ms: float | None) -> int | None:
+    return None if ago_ms is None else int(ago_ms / 1000)
 
 
 def _check_role(config: Config, ship: ShipSettings, role: str) -> None:

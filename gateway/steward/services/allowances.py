@@ -45,12 +45,16 @@ class AllowancesOut(Conflict):
 
     code = "allowances_out"
 
-    def __init__(self, gateways: tuple[str, ...], minor: int) -> None:
+    def __init__(self, out: Mapping[str, int]) -> None:
         super().__init__(
-            f"{', '.join(gateways)} may still have charges of up to {minor} minor units and did not answer: "
+            f"{', '.join(out)} may still have charges of up to {sum(out.values())} minor units and did not answer: "
             "bring them back, or settle without them and look for late charges"
         )
-        self.gateways = gateways
+        self.out = out  # by gateway, in minor units of the folio's currency
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        return tuple(self.out)
 
 
 class Funds(Protocol):
@@ -257,9 +261,17 @@ def check_gathered(tx: Tx, ref: GuestRef) -> None:
         raise _out(out)
 
 
+def out_by_gateway(grants: Iterable[Grant]) -> dict[str, int]:
+    """What each gateway may have spent for all that is known here, if it is anything; by name."""
+    out: dict[str, int] = {}
+    for grant in sorted(grants, key=lambda grant: grant.gateway):
+        if grant.outstanding_minor:
+            out[grant.gateway] = out.get(grant.gateway, 0) + grant.outstanding_minor
+    return out
+
+
 def _out(grants: Sequence[Grant]) -> AllowancesOut:
-    names = tuple(sorted({grant.gateway for grant in grants}))
-    return AllowancesOut(names, sum(grant.outstanding_minor for grant in grants))
+    return AllowancesOut(out_by_gateway(grants))
 
 
 def _same(grant: Grant, other: Grant | None) -> bool:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from steward.domain.allowance import Grant
 from steward.domain.batches import BadBatch, decode_batch, encode_ack
 from steward.domain.ids import GuestRef, TapId, Uid
+from steward.domain.intake import decode_stream
 from steward.domain.lanwire import decode_ask, seal_changes
 from steward.domain.replica import (
     ROWS_MAX,
@@ -107,6 +108,10 @@ class Peers:
         """Whether a gateway was heard lately."""
         ago_ms = self.heard_ago_ms(gateway)
         return self._pipe.is_connected and ago_ms is not None and ago_ms < AWAY_MS
+
+    async def behind(self) -> dict[str, int]:
+        """By gateway: events of its log that are still to come in, as it last said. Without those that sent none."""
+        return await self._store.read(lambda tx: _behind(tx, tuple(self._peers)))
 
     def heard_ago_ms(self, gateway: str) -> float | None:
         peer = self._peers.get(gateway)
@@ -273,6 +278,15 @@ class _Found:
     looked: int
     more: bool
     advance: tuple[GuestRef, ...]  # guests of whom it has no allowance yet, or too much
+
+
+def _behind(tx: Tx, gateways: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for gateway in gateways:
+        streams = tx.peer_streams(gateway)
+        if streams:
+            found[gateway] = decode_stream(streams[max(streams)]).behind
+    return found
 
 
 def _record(tx: Tx, change: Change) -> Row | None:

@@ -17,7 +17,7 @@ from steward.domain.ledger import guest_account
 from steward.domain.statement import Settlement
 from steward.errors import Busy, Conflict, NotFound, StewardError
 from steward.ports import Clock, Store, Tx
-from steward.services.allowances import AllowancesOut
+from steward.services.allowances import AllowancesOut, out_by_gateway
 from steward.services.folio import ChargesHeld, FolioService
 
 LEAVING_S = 24 * 3600  # whoever leaves within this is at the end of the voyage
@@ -33,6 +33,7 @@ class Preview:
     owed_minor: dict[str, int]
     credit_minor: dict[str, int]
     blocked: int
+    out_minor: dict[str, dict[str, int]]  # by gateway and currency: what it may still spend for these guests
 
 
 @dataclass(slots=True)
@@ -45,9 +46,11 @@ class Progress:
     settled_minor: Counter[str] = field(default_factory=Counter)
     returned_minor: Counter[str] = field(default_factory=Counter)
     blocked: list[GuestRef] = field(default_factory=list)
+    away: list[GuestRef] = field(default_factory=list)  # left because a gateway may still spend for them
     code: str = ""
     by: str = ""
     started_s: int = 0
+    despite_away: bool = False
 
 
 class SettleAll:
@@ -64,15 +67,15 @@ class SettleAll:
         now_s = self._clock.now().unix_s
         return await self._store.read(lambda tx: _preview(tx, meant(tx, now_s, everybody)))
 
-    async def start(self, by: str, *, everybody: bool) -> None:
+    async def start(self, by: str, *, everybody: bool, despite_away: bool = False) -> None:
         """Settle all open folios of guests who leave within a day, or of everybody; never the crew's.
 
-        Raises Conflict while a run goes on.
+        despite_away: see FolioService.settle. Raises Conflict while a run goes on.
         """
         if self.progress.state == "running":
             raise Conflict("folios are being settled already: wait until that is done")
         now_s = self._clock.now().unix_s
-        self.progress = Progress("running", by=by, started_s=now_s)
+        self.progress = Progress("running", by=by, started_s=now_s, despite_away=despite_away)
         try:
             self._waiting = [guest.ref for guest in await self._store.read(lambda tx: meant(tx, now_s, everybody))]
         except StewardError as error:
@@ -103,16 +106,17 @@ class SettleAll:
             settlement = await self._when_free(ref)
             progress.settled_minor[settlement.currency] += settlement.settled_minor
             progress.returned_minor[settlement.currency] += settlement.returned_minor
-        except (ChargesHeld, AllowancesOut, NotFound):
-            if len(progress.blocked) < BLOCKED_KEPT_MAX:
-                progress.blocked.append(ref)
+        except (ChargesHeld, AllowancesOut, NotFound) as error:
+            left = progress.away if isinstance(error, AllowancesOut) else progress.blocked
+            if len(left) < BLOCKED_KEPT_MAX:
+                left.append(ref)
         progress.done += 1
 
     async def _when_free(self, ref: GuestRef) -> Settlement:
         """Taps come first: while too many writes wait, this one stands back."""
         while True:
             try:
-                return await self._folio.settle(ref, self.progress.by)
+                return await self._folio.settle(ref, self.progress.by, despite_away=self.progress.despite_away)
             except Busy:
                 await asyncio.sleep(BUSY_WAIT_S)
 
@@ -129,9 +133,13 @@ def meant(tx: Tx, now_s: int, everybody: bool) -> Sequence[Guest]:
 
 def _preview(tx: Tx, guests: Sequence[Guest]) -> Preview:
     owed, credit, blocked = Counter[str](), Counter[str](), 0
+    out: dict[str, dict[str, int]] = {}
     for guest in guests:
         balance_minor = tx.balance(guest_account(guest.ref))
         owed[guest.currency] += max(balance_minor, 0)
         credit[guest.currency] += max(-balance_minor, 0)
         blocked += bool(tx.held_of(guest.ref))
-    return Preview(len(guests), dict(owed), dict(credit), blocked)
+        for gateway, minor in out_by_gateway(tx.grants_of(guest.ref)).items():
+            sums = out.setdefault(gateway, {})
+            sums[guest.currency] = sums.get(guest.currency, 0) + minor
+    return Preview(len(guests), dict(owed), dict(credit), blocked, out)
