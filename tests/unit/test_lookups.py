@@ -10,6 +10,7 @@ from tests.unit.servicekit import (
     CASHIER,
     CLEANER,
     CREW,
+    END_S,
     HOST,
     JPEG,
     KIRA,
@@ -93,6 +94,20 @@ async def test_a_tap_is_believed_only_if_there_was_one_there_just_now(deck: Deck
     assert await way() is Way.TAPPED
     deck.clock.tick(1)
     assert await way() is Way.OPENED
+
+
+async def test_who_has_left_is_seen_no_more_but_for_money_safety_and_privacy(deck: Deck) -> None:
+    deck.clock.unix_s = END_S
+    for who in (BARKEEPER, HOST, CLEANER):
+        with pytest.raises(NotFound):
+            await deck.lookups.card(who, KIRA, tapped=False)
+    with pytest.raises(NotFound):
+        await deck.lookups.photo(BARKEEPER, KIRA)
+    assert await deck.looks() == []
+    for who in (CASHIER, MEDIC, OFFICER):
+        assert (await deck.lookups.card(who, KIRA, tapped=False)).full_name is not None
+    deck.clock.trusted = False  # it may have jumped: what she cannot eat stays to be seen
+    assert (await deck.lookups.card(BARKEEPER, KIRA, tapped=False)).allergies == (Allergen.MILK, Allergen.NUTS)
 
 
 async def test_a_guest_nobody_knows_leaves_no_look(deck: Deck) -> None:

@@ -135,7 +135,8 @@ def is_name(text: str) -> bool:
 
 def folded_words(text: str) -> tuple[str, ...]:
     """The words of a name as a search compares them: no case, no marks, no punctuation."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", text.casefold()).casefold()  # again: ornate capitals have become plain ones
+    bare = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
     letters = "".join(char if char.isalnum() else " " for char in bare.translate(_FOLDED))
     return tuple(letters.split())
 

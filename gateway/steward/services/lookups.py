@@ -15,6 +15,7 @@ from steward.domain.viewing import (
     REASON_MAX,
     Field,
     LookUp,
+    Purpose,
     Viewer,
     Way,
     allowed,
@@ -32,6 +33,7 @@ HITS_MAX = 20
 LOG_PAGE_MAX = 200
 GUESTS_AT_ONCE_MAX = 200
 NOT_PERMITTED = "not_permitted"
+AFTERWARDS = frozenset({Purpose.BILLING, Purpose.SAFETY, Purpose.PRIVACY})  # what goes on when a guest has left
 CARD_FIELDS = frozenset(
     {
         Field.PREFERRED_NAME,
@@ -91,7 +93,12 @@ class LookupService:
         here = tapped and self._feed.is_here(viewer.outlet, ref, now_s)
         look = look_at(viewer, ref, allowed(viewer) & CARD_FIELDS, now_s, way=Way.TAPPED if here else Way.OPENED)
         check_look(look)
-        return await self._store.write(lambda tx: _card(tx, look, show_photo=Field.PHOTO in allowed(viewer)))
+
+        def work(tx: Tx) -> GuestCard:
+            self._check_aboard(tx, look)
+            return _card(tx, look, show_photo=Field.PHOTO in allowed(viewer))
+
+        return await self._store.write(work)
 
     async def break_glass(self, viewer: Viewer, ref: GuestRef, reason: str) -> GuestCard:
         """More than the purpose allows, in an emergency, for safety. The privacy officer sees it with its reason."""
@@ -129,12 +136,22 @@ class LookupService:
         check_look(look)
 
         def work(tx: Tx) -> Photo:
+            self._check_aboard(tx, look)
             photo = tx.disclose(look).photo
             if photo is None:
                 raise NotFound("photo of guest", ref)
             return photo
 
         return await self._store.write(work)
+
+    def _check_aboard(self, tx: Tx, look: LookUp) -> None:
+        """Who has left is nobody's guest any more, unless there is money, safety or privacy to settle.
+
+        Raises NotFound. A clock that is not believed hides nobody: what a guest cannot eat must stay to be seen.
+        """
+        guest = guest_in(tx, look.guest)
+        if look.purpose not in AFTERWARDS and self._clock.now().trusted and look.at_s >= guest.not_after_s:
+            raise NotFound("guest", look.guest)
 
     async def search(self, viewer: Viewer, query: str) -> list[SearchHit]:
         """Guests aboard by the beginning of a name, or by cabin number; at most HITS_MAX.
