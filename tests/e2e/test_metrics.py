@@ -22,7 +22,7 @@ from steward.services.health import HealthService, Machine, Vitals
 from steward.services.supervise import TaskState, TaskStatus
 from steward.services.uplink import UplinkSnapshot
 from steward.web import dashboards
-from steward.web.bundle import LinkStatus
+from steward.web.bundle import FollowedStatus, GatewayStatus, LinkStatus, ShipStatus
 from steward.web.facts import StoreFacts
 from steward.web.machine_view import link_rows, size, span
 from steward.web.metrics import Snapshot
@@ -51,6 +51,10 @@ LINK = LinkStatus(
     LinkBytes(4096, 512),
     {"deny": 3},
 )
+GATEWAYS = (GatewayStatus("bar", "till", True, 2, 0), GatewayStatus("spa", "till", False, 400, 12))
+QUIET = GatewayStatus("doors", "door", False, None, None)
+FOLLOWED = FollowedStatus(True, 3, 1, 4711, Waiting(5, 900, 1_800_000_100))
+SHIP = ShipStatus((*GATEWAYS, QUIET), FOLLOWED)  # no gateway is both; here for the figures of either
 
 
 @pytest.fixture
@@ -326,7 +330,7 @@ def exposed(ship: Aboard) -> Iterator[str]:
     for board_tap in (tap("till", "posted"), tap("door", "wrong_cabin")):
         services.board.record(board_tap)
     services.board.alert("clock_lost")
-    for family in Snapshot(services, StoreFacts(look_ups={"purser": 1}, link=LINK), True, 0).collect():
+    for family in Snapshot(services, StoreFacts(look_ups={"purser": 1}, link=LINK, ship=SHIP), True, 0).collect():
         yield from (sample.name for sample in family.samples)
         yield family.name
 
@@ -349,13 +353,13 @@ async def test_every_figure_of_the_dashboard_exists(ship: Aboard) -> None:
     unseen = {"steward_start_time_seconds", "steward_clock_seconds", "steward_charges_posted_total", "steward_readers"}
     unseen |= {"steward_store_readable", "steward_disk_size_bytes", "steward_task_running", "steward_link_connected"}
     unseen |= {"steward_link_answering", "steward_link_queue_bytes", "steward_link_window_bytes"}
-    unseen |= {"steward_link_batches_total", "steward_link_down_version"}
+    unseen |= {"steward_link_batches_total", "steward_link_down_version", "steward_ship_position"}
     assert figures - shown == unseen
 
 
 def families(ship: Aboard) -> list[object]:
     services = ship.gateway.parts.services
-    return list(Snapshot(services, StoreFacts(link=LINK), True, 0).collect())  # type: ignore[arg-type]
+    return list(Snapshot(services, StoreFacts(link=LINK, ship=SHIP), True, 0).collect())  # type: ignore[arg-type]
 
 
 def test_the_scrape_example_names_what_there_is() -> None:

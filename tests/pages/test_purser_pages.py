@@ -33,6 +33,8 @@ ROUTES: dict[tuple[str, str], CrewRole] = {
     ("POST", "/purser/charges/{tap}/refund"): CrewRole.PURSER,
     ("POST", "/purser/charges/{tap}/dispute"): CrewRole.PURSER,
     ("POST", "/purser/charges/{tap}/resolve"): CrewRole.PURSER,
+    ("POST", "/purser/charges/{tap}/collect"): CrewRole.PURSER,
+    ("GET", "/purser/late"): CrewRole.PURSER,
     ("GET", "/purser/disputes"): CrewRole.PURSER,
     ("POST", "/purser/bands/{uid}/freeze"): CrewRole.PURSER,
     ("POST", "/purser/bands/{uid}/replace"): CrewRole.PURSER,

@@ -14,14 +14,14 @@ from steward.domain.charges import Charge, ChargeState
 from steward.domain.evidence import EvidenceView
 from steward.domain.guests import Band, Guest
 from steward.domain.ids import ApprovalId, GuestRef, TapId
-from steward.domain.ledger import FolioTotals, guest_account
+from steward.domain.ledger import FolioTotals, guest_account, late_minor
 from steward.domain.profiles import Disclosed
 from steward.domain.statement import Statement
 from steward.domain.viewing import Field, LookUp, Viewer
 from steward.errors import NotFound
 from steward.ports import Clock, Store, Tx
 from steward.services import approvals
-from steward.services.folio import statement_in
+from steward.services.folio import LateCharge, late_in, statement_in
 from steward.services.lookups import LookupService, guest_in
 from steward.services.payments import PaymentService
 from steward.services.pins import ATTEMPTS_MAX
@@ -29,6 +29,7 @@ from steward.services.settling import meant
 
 PAGE = 25  # folios on a page of the list
 DISPUTES_MAX = 100
+LATE_MAX = 100  # shown at once: the rest once these are dealt with
 DECIDED_SHOWN = 20
 _NAMES = frozenset({Field.FULL_NAME, Field.PREFERRED_NAME, Field.CABIN})
 ON_FOLIO = frozenset({Field.FOLIO}) | _NAMES
@@ -51,6 +52,7 @@ class Overview:
 
     totals: tuple[FolioTotals, ...]
     disputes: int  # at most DISPUTES_MAX are counted
+    late: int  # charges that came in after their folio was settled
     approvals: int
 
 
@@ -89,6 +91,7 @@ class ChargePage:
     evidence: EvidenceView
     corrections: tuple[Corrected, ...]
     pending: tuple[Approval, ...]
+    late_minor: int  # of it came in after the folio was settled and is not collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,8 @@ class PurserDesk:
 
     async def overview(self) -> Overview:
         def work(tx: Tx) -> Overview:
-            return Overview(
-                tuple(tx.folio_totals()), len(tx.disputed_charges(DISPUTES_MAX)), len(tx.pending_approvals())
-            )
+            disputes, waiting = len(tx.disputed_charges(DISPUTES_MAX)), len(tx.pending_approvals())
+            return Overview(tuple(tx.folio_totals()), disputes, len(late_in(tx)), waiting)
 
         return await self._store.read(work)
 
@@ -146,6 +148,17 @@ class PurserDesk:
         refs = list(dict.fromkeys(c.evidence.guest for c in charges if c.evidence is not None))
         found = await self._lookups.disclose_each(viewer, refs, ON_FOLIO | {Field.CHARGES}, work) if refs else []
         return [(person, c) for person, all_ in found for c in all_ if c.state is ChargeState.DISPUTED]
+
+    async def late(self, viewer: Viewer) -> list[tuple[Person, LateCharge]]:
+        """Charges that came in after their folio was settled, the oldest LATE_MAX of them, guest by guest."""
+
+        def work(tx: Tx, shown: Disclosed) -> tuple[Person, list[LateCharge]]:
+            return _person(tx, shown), late_in(tx, shown.look.guest)
+
+        late = (await self._store.read(late_in))[:LATE_MAX]
+        refs = list(dict.fromkeys(each.charge.evidence.guest for each in late if each.charge.evidence is not None))
+        found = await self._lookups.disclose_each(viewer, refs, ON_FOLIO | {Field.CHARGES}, work) if refs else []
+        return [(person, each) for person, charges in found for each in charges]
 
     # approvals
 
@@ -211,6 +224,7 @@ class PurserDesk:
             self._payments.evidence_in(tx, tap_id),
             tuple(tx.corrections_of(tap_id)),
             tuple(a for a in tx.pending_approvals() if a.tap_id == tap_id),
+            late_minor(tap_id, tx.ledger_of(guest_account(shown.look.guest))),
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from steward.domain.guests import BandState
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
-from steward.web.bundle import LinkStatus, Services
+from steward.web.bundle import LinkStatus, Services, ShipStatus
 
 FRESH_MS = 3000
 LOOKS_AT_ONCE = 2000  # of the log, read at one time
@@ -26,6 +26,7 @@ class StoreFacts:
     recovery_open: int = 0
     look_ups: Mapping[str, int] = field(default_factory=dict)  # by role, the whole log
     link: LinkStatus | None = None
+    ship: ShipStatus | None = None
     readable: bool = True
 
 
@@ -47,7 +48,8 @@ class FactReader:
 
     async def _fresh(self) -> StoreFacts:
         try:
-            return replace(await self._services.store.read(self._count), link=await self._services.link())
+            counts = await self._services.store.read(self._count)
+            return replace(counts, link=await self._services.link(), ship=await self._services.ship())
         except (StoreUnavailable, Busy):
             return replace(self._read[1] if self._read is not None else StoreFacts(), readable=False)
 

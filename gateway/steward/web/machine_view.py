@@ -9,7 +9,7 @@ from steward.domain.guests import BandState
 from steward.domain.topics import CLASS_WORDS, IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY
 from steward.services.supervise import TaskState
 from steward.services.uplink import UplinkSnapshot
-from steward.web.bundle import LinkStatus, Services
+from steward.web.bundle import GatewayStatus, LinkStatus, Services, ShipStatus
 from steward.web.facts import StoreFacts
 
 _AGE_WORDS = (("minutes_5", "last 5 minutes"), ("hour", "last hour"), ("day", "last 24 hours"), ("older", "before"))
@@ -107,6 +107,31 @@ def _class_row(up: UplinkSnapshot, cls: int) -> ClassRow:
     most = budget or max(*up.bytes_today.values(), 1)
     width = min(round(spent / most * _BAR_MAX), _BAR_MAX)
     return ClassRow(CLASS_WORDS[cls], size(spent), size(budget) if budget else "", width, cls in up.held_by_budget)
+
+
+def ship_rows(ship: ShipStatus | None) -> list[Row] | None:
+    """The ship's other gateways, or at one of them the folio authority; None on a ship with one gateway."""
+    if ship is None:
+        return None
+    if ship.authority is None:
+        return [_gateway_row(gateway) for gateway in ship.gateways]
+    told, queue = ship.authority, ship.authority.queue
+    waits = f"{queue.events:,} events, {size(queue.bytes)}"
+    return [
+        Row("Folio authority", _heard(told.heard_ago_s), "ok" if told.here else "bad"),
+        Row("Position", f"change {told.revision:,}", "calm", f"of its epoch {told.epoch}"),
+        Row("Waiting for it", waits, "calm" if told.here or not queue.events else "bad"),
+    ]
+
+
+def _gateway_row(gateway: GatewayStatus) -> Row:
+    queue = "" if gateway.queue_events is None else f", {gateway.queue_events:,} events to come in"
+    light = "ok" if gateway.here else "bad"
+    return Row(gateway.name, _heard(gateway.heard_ago_s), light, gateway.role + queue)
+
+
+def _heard(ago_s: int | None) -> str:
+    return "not heard since the start" if ago_s is None else f"heard {span(ago_s)} ago"
 
 
 def machine_rows(services: Services) -> list[Row]:

@@ -70,6 +70,7 @@ class Snapshot(Collector):
         yield from self._store()
         yield from self._tasks()
         yield from self._link()
+        yield from self._ship()
 
     def _gateway(self) -> Iterator[Metric]:
         services, identity = self._services, self._services.identity
@@ -174,6 +175,26 @@ class Snapshot(Collector):
         yield _gauges("steward_link_budget_bytes", "Bytes a class may send in a day.", "class", limits)
         versions = sorted(link.down_versions.items())
         yield _gauges("steward_link_down_version", "Newest decision from shore applied, by kind.", "kind", versions)
+
+    def _ship(self) -> Iterator[Metric]:
+        """A gateway that was not heard since the start has no age."""
+        ship = self._facts.ship
+        if ship is None:
+            return
+        up = GaugeMetricFamily("steward_ship_gateway_up", "1 if it was heard lately.", labels=("gateway", "role"))
+        for gateway in ship.gateways:
+            up.add_metric((gateway.name, gateway.role), gateway.here)
+        yield up
+        heard = [(g.name, g.heard_ago_s) for g in ship.gateways if g.heard_ago_s is not None]
+        yield _gauges("steward_ship_gateway_heard_seconds", "Since it was last heard.", "gateway", heard)
+        queues = [(g.name, g.queue_events) for g in ship.gateways if g.queue_events is not None]
+        yield _gauges("steward_ship_gateway_queue_events", "Of its log, still to come in.", "gateway", queues)
+        if (told := ship.authority) is not None:
+            yield _gauge("steward_ship_authority_up", "1 if the folio authority was heard lately.", told.here)
+            if told.heard_ago_s is not None:
+                yield _gauge("steward_ship_authority_heard_seconds", "Since it was last heard.", told.heard_ago_s)
+            yield _gauge("steward_ship_position", "Newest change of its records applied here.", told.revision)
+            yield _gauge("steward_ship_queue_events", "Events it has not acknowledged.", told.queue.events)
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:

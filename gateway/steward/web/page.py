@@ -1,5 +1,7 @@
-"""The status page: figures, readers and last taps for whoever stands before it. Nothing on it is about a guest.
+"""The status page: figures, readers and last taps for whoever stands before it. Nothing on it names a guest.
 
+Without TLS that is somebody at this machine. With TLS it asks for an API token, as shore's page does: which cabin's
+door opened a moment ago is nobody else's business.
 Rendered here; a small script fetches the same fragment again every second, and without scripts the page reloads.
 """
 
@@ -11,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
@@ -19,7 +21,8 @@ from steward.services.board import HELD, NEUTRAL, SUCCESSES, BoardSnapshot
 from steward.web.bundle import ReaderStatus, Services
 from steward.web.errors import Problem
 from steward.web.facts import FactReader
-from steward.web.machine_view import band_rows, link_rows, machine_rows
+from steward.web.gate import viewer
+from steward.web.machine_view import band_rows, link_rows, machine_rows, ship_rows
 from steward.web.schemas import HealthView
 from steward.web.words import alert, plain
 
@@ -58,11 +61,13 @@ class Page:
             "/healthz", self.healthz, methods=["GET"], tags=["monitor"], summary="Is the gateway working?"
         )
 
-    async def show(self) -> HTMLResponse:
+    async def show(self, request: Request) -> HTMLResponse:
+        self._check(request)
         return HTMLResponse(self._templates.get_template("status.html").render(await self._facts()))
 
-    async def show_live(self) -> HTMLResponse:
+    async def show_live(self, request: Request) -> HTMLResponse:
         """The part of the page that changes."""
+        self._check(request)
         return HTMLResponse(self._templates.get_template("live.html").render(await self._facts()))
 
     async def healthz(self) -> HealthView:
@@ -76,13 +81,20 @@ class Page:
             raise Problem(503, troubles[0].code, f"{said.said} {said.todo}".strip(), errors=errors)
         return HealthView(status="ok", gateway=self._services.identity.gateway)
 
+    def _check(self, request: Request) -> None:
+        """Raises Problem 401."""
+        if self._services.front.https:
+            viewer(request.scope, self._services.find_token, "steward")
+
     async def _facts(self) -> dict[str, Any]:
         services, identity = self._services, self._services.identity
         now = services.clock.now()
         board, board_ages = services.board.snapshot(), services.board.tap_ages(now.unix_s)
         facts = await self._facts_of_store.get()
         readers = [_reader(reader) for reader in services.readers()]
-        refused = sum(board["refusals"].values())
+        refused, gateways = sum(board["refusals"].values()), ship_rows(facts.ship)
+        away = sum(row.light == "bad" for row in gateways or ())
+        down = sum(reader["light"] == "bad" for reader in readers)
         return {
             "identity": identity,
             "board": board,
@@ -97,9 +109,10 @@ class Page:
             "readers": readers,
             "bands": band_rows(facts, board_ages),
             "link": link_rows(facts.link, now.unix_s),
+            "gateways": gateways,
             "machine": machine_rows(services),
             "recent": [_tap(tap, self._time(tap["at_s"])) for tap in board["recent"]],
-            "news": _news(sum(board["alerts"].values()), sum(reader["light"] == "bad" for reader in readers)),
+            "news": _news(sum(board["alerts"].values()), down, away),
         }
 
     def _time(self, unix_s: int) -> str:
@@ -136,13 +149,15 @@ def _split(board: BoardSnapshot) -> list[dict[str, Any]]:
     return bars
 
 
-def _news(alerts: int, readers_down: int) -> str:
+def _news(alerts: int, readers_down: int, away: int) -> str:
     """One sentence that changes only when somebody should look; screen readers speak it."""
     said = []
     if alerts:
         said.append(f"{alerts} alert{'s' if alerts > 1 else ''} for the staff")
     if readers_down:
         said.append(f"{readers_down} reader{'s' if readers_down > 1 else ''} not working")
+    if away:
+        said.append("gateways of the ship not heard")
     return " and ".join(said) + "." if said else "All well."
 
 

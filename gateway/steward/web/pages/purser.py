@@ -35,7 +35,6 @@ class PurserPages:
     def __init__(self, services: Services) -> None:
         self._desk = services.desk
         self._payments = services.payments
-        self._folio = services.folio
         self._lookups = services.lookups
 
     def routes(self) -> list[PageRoute]:
@@ -46,7 +45,6 @@ class PurserPages:
             ("GET", FOLIO, self.show_folio),
             ("GET", FOLIO + "/mark", self.tell_mark),
             ("GET", FOLIO + "/statement", self.show_statement),
-            ("POST", FOLIO + "/settle", self.settle),
             ("GET", CHARGE, self.show_charge),
             ("POST", CHARGE + "/void", self.void),
             ("POST", CHARGE + "/refund", self.refund),
@@ -103,29 +101,23 @@ class PurserPages:
         found = await self._desk.folio(billing(call), ref_of(call))
         return call.page("purser_statement.html", **statement_facts(call, found))
 
-    async def settle(self, call: PageCall) -> Response:
-        billing(call)
-        ref = ref_of(call)
-        await self._folio.settle(ref, by=call.signed_in.crew)
-        return call.go(f"{FOLIOS}/{ref}")
-
     # one charge
 
     async def show_charge(self, call: PageCall) -> Response:
-        found = await self._desk.charge(billing(call), _tap(call))
+        found = await self._desk.charge(billing(call), tap_of(call))
         refund_id = secrets.token_hex(_REFUND_ID_BYTES)
         numbers = await self._desk.crew_numbers([who for c in found.corrections for who in (c.by, c.second)])
         return call.page("purser_charge.html", **charge_facts(call, found, numbers), refund_id=refund_id, problem="")
 
     async def void(self, call: PageCall) -> Response:
         billing(call)
-        tap = _tap(call)
+        tap = tap_of(call)
         await self._payments.void(tap, reason_of(call.form), call.signed_in.crew)
         return _back(call, tap)
 
     async def refund(self, call: PageCall) -> Response:
         billing(call)
-        tap, reason = _tap(call), reason_of(call.form)
+        tap, reason = tap_of(call), reason_of(call.form)
         charge = (await self._payments.status(tap)).charge
         if charge is None:
             raise NotFound("charge", tap)
@@ -137,13 +129,13 @@ class PurserPages:
 
     async def dispute(self, call: PageCall) -> Response:
         billing(call)
-        tap = _tap(call)
+        tap = tap_of(call)
         await self._payments.dispute(tap, reason_of(call.form), call.signed_in.crew)
         return _back(call, tap)
 
     async def resolve(self, call: PageCall) -> Response:
         billing(call)
-        tap, outcome = _tap(call), call.form.get("outcome", "")
+        tap, outcome = tap_of(call), call.form.get("outcome", "")
         if outcome not in ("uphold", "reject"):
             raise PageError(400, "form_unreadable")
         await self._payments.resolve_dispute(tap, outcome == "uphold", call.signed_in.crew)
@@ -173,7 +165,7 @@ def reason_of(form: Mapping[str, str]) -> str:
     return reason
 
 
-def _tap(call: PageCall) -> TapId:
+def tap_of(call: PageCall) -> TapId:
     tap = call.path["tap"]
     if not _TAP.fullmatch(tap):
         raise NotFound("charge", "of this address")

@@ -13,6 +13,7 @@ from steward.web.bundle import Services
 from steward.web.pages.base import NavItem, PageCall, PageRoute
 from steward.web.pages.purser import HOME, PURSERS, billing
 from steward.web.pages.purser_facts import approval_row, charge_facts
+from steward.web.pages.purser_late import away_rows, heard_of
 
 APPROVALS, SETTLEMENT = "/approvals", HOME + "/settlement"
 APPROVAL = APPROVALS + "/{approval}"
@@ -84,10 +85,13 @@ class DeskPages:
         text = call.request.query_params.get("page", "")
         page = max(int(text) - 1, 0) if text.isascii() and text.isdigit() and len(text) < 6 else 0
         rows, pages = await self._desk.list_leaving(viewer, page, everybody=everybody)
+        preview = await self._settling.preview(everybody=everybody)
+        out = away_rows(call, await heard_of(self._services.ship), preview.out_minor)
         return call.page(
             "purser_settlement.html",
             **self._progress(),
-            preview=await self._settling.preview(everybody=everybody),
+            preview=preview,
+            away=[row for row in out if not row["here"]],
             everybody=everybody,
             rows=rows,
             page=page,
@@ -96,7 +100,8 @@ class DeskPages:
 
     async def settle_all(self, call: PageCall) -> Response:
         billing(call)
-        await self._settling.start(call.signed_in.crew, everybody=call.form.get("who") == "everybody")
+        everybody, despite_away = call.form.get("who") == "everybody", call.form.get("despite_away") == "on"
+        await self._settling.start(call.signed_in.crew, everybody=everybody, despite_away=despite_away)
         return call.go(SETTLEMENT)
 
     async def show_progress(self, call: PageCall) -> Response:

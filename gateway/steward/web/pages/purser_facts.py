@@ -95,6 +95,7 @@ def charge_facts(call: PageCall, found: ChargePage, numbers: Mapping[str, str]) 
         "may_refund": posted,
         "may_dispute": posted,
         "may_resolve": disputed,
+        "late": call.t.money(found.late_minor, currency) if found.late_minor else "",
         "evidence": evidence_facts(call, found.evidence),
         "pending": [approval_row(call, approval, numbers) for approval in found.pending],
         "corrections": [
