@@ -35,10 +35,10 @@ class HttpSettings:
         return self.certificate is not None
 
 
-def read_http(table: Table, folder: Path) -> HttpSettings:
+def read_http(table: Table, folder: Path, port_default: int = 8470) -> HttpSettings:
     """The section [http]; paths are relative to `folder`. Raises ConfigError."""
     host = table.text("host", "127.0.0.1", _HOST, "a host name or address")
-    port = table.number("port", 8470, 0, 65535)
+    port = table.number("port", port_default, 0, 65535)
     certificate = table.optional_text("certificate", _PATH, "a path")
     private_key = table.optional_text("private_key", _PATH, "a path")
     given = table.texts("names", _HOST, _NAME_RULE, NAMES_MAX)

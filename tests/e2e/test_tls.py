@@ -40,25 +40,27 @@ def ca(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def gateway_over_tls(folder: Path, ca_folder: Path, **settings: str) -> AsyncIterator[tuple[Gateway, int, str]]:
-    """A running gateway, its port, and a desk's token."""
+async def gateway_over_tls(
+    folder: Path, ca_folder: Path, **settings: str
+) -> AsyncIterator[tuple[Gateway, int, dict[str, str]]]:
+    """A running gateway, its port, and its tokens by who holds them."""
     folder.mkdir()
     tokens = prepare(folder, tls_settings(ca_folder, **settings))
     gateway = await Gateway.start(settings_of(folder))
     try:
-        yield gateway, int(httpx.URL(gateway.url).port or 0), tokens["desk"]
+        yield gateway, int(httpx.URL(gateway.url).port or 0), tokens
     finally:
         await gateway.stop()
 
 
 async def test_pages_and_api_answer_over_tls(tmp_path: Path, ca: Path) -> None:
-    async with gateway_over_tls(tmp_path / "ship", ca.parent) as (gateway, port, token):
+    async with gateway_over_tls(tmp_path / "ship", ca.parent) as (gateway, port, tokens):
         assert gateway.url == f"https://127.0.0.1:{port}/"
         async with httpx.AsyncClient(base_url=gateway.url, verify=trusting(ca)) as client:
-            page = await client.get("/")
+            page = await client.get("/", auth=("anyone", tokens["monitor"]))
             assert (page.status_code, "<h1>aurora</h1>" in page.text) == (200, True)
             assert "strict-transport-security" not in page.headers  # 127.0.0.1 is this machine's, for every program
-            readers = await client.get("/v1/readers", headers={"Authorization": f"Bearer {token}"})
+            readers = await client.get("/v1/readers", headers={"Authorization": f"Bearer {tokens['desk']}"})
             assert [reader["name"] for reader in readers.json()][:1] == ["desk"]
             assert (await client.get("/v1/readers")).status_code == 401
             named = await client.get("/healthz", headers={"Host": f"GW1.aurora.ship:{port}"})
@@ -66,6 +68,24 @@ async def test_pages_and_api_answer_over_tls(tmp_path: Path, ca: Path) -> None:
         certificate = gateway.parts.services.certificate()
         assert certificate is not None
         assert (certificate.names, certificate.days_left, certificate.problem) == (HOSTS, 396, "")
+
+
+async def test_the_network_does_not_watch_the_doors(tmp_path: Path, ca: Path) -> None:
+    async with (
+        gateway_over_tls(tmp_path / "ship", ca.parent) as (gateway, _, tokens),
+        httpx.AsyncClient(base_url=gateway.url, verify=trusting(ca)) as client,
+    ):
+        strangers: list[tuple[str, str] | None] = [None, ("anyone", ""), (tokens["monitor"], "x")]
+        strangers += [("anyone", tokens["bar"]), ("anyone", tokens["desk"])]
+        for path in ("/", "/live"):
+            for auth in strangers:
+                answer = await client.get(path, auth=auth)
+                assert (answer.status_code, "gangway" in answer.text) == (401, False), auth
+                assert answer.headers["www-authenticate"].startswith("Basic ")
+            odd = await client.get(path, headers={"Authorization": b"Basic \xff=="})
+            assert odd.status_code == 401
+            shown = await client.get(path, auth=("anyone", tokens["purser"]))
+            assert (shown.status_code, "gangway" in shown.text) == (200, True)
 
 
 async def test_another_name_than_the_settings_is_not_answered(tmp_path: Path, ca: Path) -> None:
