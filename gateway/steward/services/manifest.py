@@ -35,6 +35,7 @@ class ManifestService:
         zones: Mapping[str, int],
         outlets: Collection[OutletId],
         utc_offset_s: int,
+        follows: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -42,6 +43,7 @@ class ManifestService:
         self._zones = zones
         self._outlets = frozenset(outlets)
         self._utc_offset_s = utc_offset_s
+        self._follows = follows  # another gateway of the ship: guests are kept at the authority
         self._running = False
 
     async def check(self, raw: bytes, photos: Mapping[str, str]) -> Report:
@@ -54,6 +56,7 @@ class ManifestService:
 
     async def stage_photo(self, raw: bytes) -> str:
         """Keep a photo for an import to come, cleaned of what a camera adds; its SHA-256. Raises Refused."""
+        self._check_authority()
         try:
             content = await asyncio.to_thread(clean_photo, raw)
         except BadPhoto as bad:
@@ -80,6 +83,7 @@ class ManifestService:
         return total
 
     async def _import(self, raw: bytes, photos: Mapping[str, str], by: str | None) -> Report:
+        self._check_authority()
         if self._running:
             raise Busy("another manifest is being imported: try again when it is done")
         self._running = True
@@ -99,3 +103,8 @@ class ManifestService:
             return await self._store.write(work)
         finally:
             self._running = False
+
+    def _check_authority(self) -> None:
+        """A guest that only a follower knew would be replaced by what the authority says, or open no other door."""
+        if self._follows:
+            raise Refused("authority_only", "guests are kept at the ship's folio authority: import the manifest there")

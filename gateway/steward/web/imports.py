@@ -124,8 +124,12 @@ class ImportApi:
         self._manifests = manifests
 
     def endpoints(self) -> list[Endpoint]:
-        refused = {409: "This photo cannot be kept; `detail` says why.", 413: "More than a photo may have."}
-        large = {413: "More than a manifest may have."}
+        elsewhere = "Guests are kept at the ship's folio authority: send it there."
+        refused = {
+            409: f"This photo cannot be kept; `detail` says why. {elsewhere}",
+            413: "More than a photo may have.",
+        }
+        large = {409: elsewhere, 413: "More than a manifest may have."}
         check, take = "What a manifest would do", "Import a manifest, whole or not at all"
         return [
             Endpoint("PUT", "/v1/photos/{sha256}", _DESK, self.stage_photo, "Stage a photo", "desk", 200, refused),
