@@ -155,7 +155,7 @@ def build(
         clock=clock,
         checkin=CheckinService(store, clock, entropy, pins, config.zones, ship.follows),
         manifests=ManifestService(
-            store, clock, entropy, config.zones, config.outlets.keys(), settings.utc_offset_min * 60
+            store, clock, entropy, config.zones, config.outlets.keys(), settings.utc_offset_min * 60, ship.follows
         ),
         encoder=encoder,
         payments=payments,
@@ -186,6 +186,7 @@ def build(
         front=Front(frozenset(config.http.names), config.http.https),
         certificate=lambda: None if tls is None else _certificate(tls, clock),
         link=link.status,
+        ship=ship.status,
         closing=asyncio.Event(),
     )
     return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship)

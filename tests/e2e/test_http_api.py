@@ -52,6 +52,8 @@ WHO_MAY = {
     ("DELETE", "/v1/jobs/{job}"): {DESK},
     ("POST", "/v1/bands/{uid}/freeze"): {DESK, PURSER},
     ("POST", "/v1/bands/{uid}/return"): {DESK},
+    ("POST", "/v1/charges/{tap_id}/collection"): {PURSER},
+    ("GET", "/v1/ledger/late"): {PURSER},
     ("GET", "/v1/ledger/check"): {PURSER},
     ("GET", "/v1/events"): {PURSER},
     ("GET", "/v1/crew"): {DESK, PURSER},
@@ -60,6 +62,7 @@ WHO_MAY = {
     ("POST", "/v1/crew/{ref}/unlock"): {DESK, PURSER},
     ("GET", "/v1/readers"): EVERYBODY,
     ("GET", "/v1/board"): EVERYBODY,
+    ("GET", "/v1/ship"): EVERYBODY,
 }
 OPEN = {"/", "/live", "/static/{name}", "/healthz", "/metrics", "/openapi.json"}
 

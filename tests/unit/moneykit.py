@@ -33,9 +33,10 @@ class HandClock:
     def __init__(self, unix_s: int = NOON_S) -> None:
         self.unix_s = unix_s
         self.ms = 1000.0
+        self.trusted = True
 
     def now(self) -> ClockReading:
-        return ClockReading(self.unix_s, True)
+        return ClockReading(self.unix_s, self.trusted)
 
     def monotonic_ms(self) -> float:
         return self.ms

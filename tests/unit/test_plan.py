@@ -15,14 +15,21 @@ from voyage.steps import (
     KILLED,
     POSTED,
     PULLED,
+    BreakGlass,
     Buy,
     CheckIn,
     Dispute,
     Door,
     Encode,
     EveryDoor,
+    Find,
     Freeze,
+    FreezeAshore,
+    Greet,
+    Note,
+    Recover,
     Refund,
+    SignIn,
     Step,
     Torn,
     Void,
@@ -48,7 +55,7 @@ def bands_of(step: Step) -> set[str]:
     match step:
         case Encode():
             return {step.band} | ({step.replaces} if step.replaces else set())
-        case Door() | EveryDoor() | Buy() | Torn() | Freeze():
+        case Door() | EveryDoor() | Buy() | Torn() | Freeze() | FreezeAshore() | Greet():
             return {step.band}
         case _:
             return set()
@@ -119,13 +126,13 @@ def test_every_expected_door_is_what_the_truth_says(ship: tuple[Cast, Plan]) -> 
     """Walk the plan without a gateway: what the plan expects of each door is what its guests may do."""
     cast, plan = ship
     truth = Truth(cast)
-    for _, encode in plan.boarding:
+    for encode in plan.boarding:
         truth.issued(encode.band, encode.person)
     for step in sorted(steps_of(plan), key=lambda step: step.at):
         match step:
             case Encode():
                 truth.issued(step.band, step.person)
-            case Freeze():
+            case Freeze() | FreezeAshore():
                 truth.frozen.add(step.band)
             case Door():
                 assert truth.may_open(step.band, step.door) == (step.expect == GRANTED), step
@@ -172,12 +179,28 @@ def test_the_day_holds_what_the_checks_look_for(ship: tuple[Cast, Plan]) -> None
     _, plan = ship
     steps = list(steps_of(plan))
     kinds = {type(step) for step in steps}
-    assert kinds == {CheckIn, Encode, Door, EveryDoor, Buy, Torn, Freeze, Void, Refund, Dispute}
+    crews = {SignIn, Greet, Note, Recover, Find, BreakGlass}
+    assert kinds == {CheckIn, Encode, Door, EveryDoor, Buy, Torn, Freeze, FreezeAshore, Void, Refund, Dispute} | crews
+    assert {step.says for step in steps if isinstance(step, Greet)} == {"accept", "not_now", "wrong"}
+    assert [step.second for step in steps if isinstance(step, Void)] == ["", "crew-2"]
     expects = {step.expect for step in steps if isinstance(step, Door | Buy)}
     assert {"wrong_cabin", "zone_not_allowed", "frozen", "superseded", "expired", "auth_failed"} <= expects
     assert {"child_limit", "age_restricted", "duplicate_tap"} <= expects
     torn = {(step.how, step.new_tap) for step in steps if isinstance(step, Torn)}
     assert torn == {(PULLED, False), (PULLED, True), (KILLED, False)}
+
+
+def test_crew_are_signed_in_for_what_they_do_and_guests_are_on_the_manifest(ship: tuple[Cast, Plan]) -> None:
+    cast, plan = ship
+    signed_in = {step.crew: step.at for step in steps_of(plan) if isinstance(step, SignIn)}
+    assert set(signed_in) == {person.key for person in cast.crew}
+    for step in steps_of(plan):
+        if isinstance(step, Greet | Note | Recover | Find | BreakGlass):
+            assert signed_in[step.crew] < step.at, step
+            guest = step.band if isinstance(step, Greet) else step.person
+            assert not cast.person(guest).late
+        elif isinstance(step, Void) and step.second:
+            assert cast.person(step.second).duty.role == "purser"  # type: ignore[union-attr]
 
 
 def test_torn_charges_are_of_active_bands(ship: tuple[Cast, Plan]) -> None:
@@ -225,6 +248,9 @@ def test_pins_stay_out_of_reprs() -> None:
     person = build_cast(BANDS_MIN).person("5022-a")
     assert person.purse.pin is not None
     assert person.purse.pin not in repr(dataclasses.replace(person))
+    for crew in build_cast(BANDS_MIN).crew:
+        assert crew.duty is not None
+        assert crew.duty.pin not in repr(crew)
 
 
 def test_clock_reads_like_a_clock() -> None:

@@ -12,6 +12,7 @@ import pytest
 from steward import config
 from steward.domain.access import Refusal
 from steward.domain.charges import ChargeRefusal
+from steward.shore import config as shore_config
 from steward.web.words import plain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,22 @@ SECTIONS = {
     "link": config.LinkSettings,
     "broker": config.BrokerSettings,
 }
+
+
+SHORE_SECTIONS = {
+    "shore": shore_config.ShoreSettings,
+    "store": shore_config.StoreSettings,
+    "link": shore_config.LinkSettings,
+    "cluster": shore_config.ClusterSettings,
+}
+
+
+@pytest.mark.parametrize("section", SHORE_SECTIONS)
+def test_every_setting_of_the_shore_is_in_the_readme(section: str) -> None:
+    table = README.partition("`shore.toml`")[2].partition("## Measured")[0]
+    lines = [line for line in table.splitlines() if line.startswith(f"| `{section}.")]
+    named = set(re.findall(r"[a-z_]+", " ".join(line.split("|")[1] for line in lines)))
+    assert {f.name for f in fields(SHORE_SECTIONS[section])} - named == set()
 
 
 @pytest.mark.parametrize("section", SECTIONS)

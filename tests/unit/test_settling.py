@@ -94,10 +94,10 @@ class Stumbling(FolioService):
         super().__init__(ship.store, ship.clock, ship.settings)
         self.errors = list(errors)
 
-    async def settle(self, ref: GuestRef, by: str = "") -> Settlement:
+    async def settle(self, ref: GuestRef, by: str = "", *, despite_away: bool = False) -> Settlement:
         if self.errors:
             raise self.errors.pop(0)
-        return await super().settle(ref, by)
+        return await super().settle(ref, by, despite_away=despite_away)
 
 
 async def test_it_stands_back_while_taps_are_waiting(ship: Ship) -> None:

@@ -129,16 +129,7 @@ class FolioService:
         The purser collects one (collect_late), or refunds it like any charge: nothing is paid out then.
         """
 
-        def work(tx: Tx) -> list[LateCharge]:
-            open_minor: dict[TapId, int] = {}
-            for transaction in tx.ledger_of(ledger.LATE_CLEARING):
-                if (tap_id := transaction.tap_id) is not None:
-                    owed_minor = ledger.posted_to(ledger.LATE_CLEARING, (transaction,))
-                    open_minor[tap_id] = open_minor.get(tap_id, 0) + owed_minor
-            charges = ((tx.charge(tap_id), minor) for tap_id, minor in open_minor.items() if minor)
-            return [LateCharge(charge, minor) for charge, minor in charges if charge is not None]
-
-        return await self._store.read(work)
+        return await self._store.read(late_in)
 
     async def collect_late(self, tap_id: TapId, by: str) -> int:
         """Put a late charge on the guest's card after all; how much that was. Again: 0."""
@@ -181,6 +172,17 @@ class FolioService:
                 by=by,
             )
         )
+
+
+def late_in(tx: Tx, ref: GuestRef | None = None) -> list[LateCharge]:
+    """See FolioService.late_charges, in the order they came in; ref: only this guest's. Whoever shows them logs it."""
+    open_minor: dict[TapId, int] = {}
+    for transaction in tx.ledger_of(ledger.LATE_CLEARING if ref is None else ledger.guest_account(ref)):
+        if (tap_id := transaction.tap_id) is not None:
+            owed_minor = ledger.posted_to(ledger.LATE_CLEARING, (transaction,))
+            open_minor[tap_id] = open_minor.get(tap_id, 0) + owed_minor
+    charges = ((tx.charge(tap_id), minor) for tap_id, minor in open_minor.items() if minor)
+    return [LateCharge(charge, minor) for charge, minor in charges if charge is not None]
 
 
 def statement_in(tx: Tx, ref: GuestRef) -> Statement:

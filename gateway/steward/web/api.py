@@ -20,6 +20,7 @@ from steward.web.pages.privacy import PrivacyPages
 from steward.web.pages.purser import PurserPages
 from steward.web.pages.purser_bands import BandPages
 from steward.web.pages.purser_desk import DeskPages
+from steward.web.pages.purser_late import LatePages
 from steward.web.pages.signin import SignInPages
 from steward.web.pages.sse import Streams
 from steward.web.purser import PurserApi
@@ -80,4 +81,5 @@ def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
     for desk in (PurserPages(pages.services), DeskPages(pages.services), PrivacyPages(pages.services)):
         pages.install(app, desk.routes(), desk.nav())
     pages.install(app, BandPages(pages.services).routes())
+    pages.install(app, LatePages(pages.services).routes())
     pages.install(app, signin.routes(), signin.nav())

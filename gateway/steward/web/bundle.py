@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from steward.domain.ids import OutletId, TillId
 from steward.domain.outlets import Outlet
 from steward.ports import Clock, Store
-from steward.ports.sync import LinkBytes
+from steward.ports.sync import LinkBytes, Waiting
 from steward.services.board import TapBoard
 from steward.services.checkin import CheckinService
 from steward.services.crew import CrewService
@@ -83,7 +83,41 @@ class LinkStatus:
     down_versions: Mapping[str, int]  # the newest decision applied of each kind; 0: none
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """Another gateway of this ship, as the folio authority hears of it."""
+
+    name: str
+    role: str
+    here: bool  # heard lately
+    heard_ago_s: int | None  # None: not since this process started
+    queue_events: int | None  # of its log, still to come in; None: not known, it has sent none yet
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedStatus:
+    """The folio authority, as a gateway that follows it hears of it."""
+
+    here: bool
+    heard_ago_s: int | None  # None: not since this process started
+    epoch: int  # position: what of the authority's records is applied here
+    revision: int
+    queue: Waiting  # what it has not acknowledged yet
+
+
+@dataclass(frozen=True, slots=True)
+class ShipStatus:
+    """The ship's gateways as seen from here. authority: None at the authority itself, else there are no `gateways`."""
+
+    gateways: tuple[GatewayStatus, ...] = ()
+    authority: FollowedStatus | None = None
+
+
 async def _no_link() -> LinkStatus | None:
+    return None
+
+
+async def _no_ship() -> ShipStatus | None:
     return None
 
 
@@ -120,4 +154,5 @@ class Services:
     front: Front = field(default_factory=Front)
     certificate: Callable[[], CertificateStatus | None] = lambda: None  # None: no TLS
     link: Callable[[], Awaitable[LinkStatus | None]] = _no_link  # None: there is none
+    ship: Callable[[], Awaitable[ShipStatus | None]] = _no_ship  # None: this is the ship's only gateway
     closing: asyncio.Event = field(default_factory=asyncio.Event)

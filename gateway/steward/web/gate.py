@@ -9,6 +9,7 @@ time, so that no route ever waits for a slow sender.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ PAGE_HEADERS = SECURITY_HEADERS | {
     "Referrer-Policy": "same-origin",
 }
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="steward"'}
+VIEWERS = frozenset({Role.MONITOR, Role.PURSER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,25 @@ def bearer(scope: Scope, find: Callable[[str], Principal | None]) -> Principal:
     if principal is None:
         detail = "this token is not known here: make one with `steward tokens add`"
         raise Problem(401, "token_unknown", detail, headers=_CHALLENGE)
+    return principal
+
+
+def viewer(scope: Scope, find: Callable[[str], Principal | None], realm: str) -> Principal:
+    """Who looks at figures with a browser: any name, and as the password a token of role monitor or purser.
+
+    So a browser needs no session, and who is revoked is out at once. Raises Problem 401.
+    """
+    values = _headers(scope, b"authorization")
+    scheme, _, encoded = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    try:
+        text = base64.b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        text = ""
+    principal = find(text.partition(":")[2])
+    if principal is None or principal.role not in VIEWERS:
+        detail = "give any name, and an API token of role monitor as the password"
+        challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
+        raise Problem(401, "token_missing", detail, headers=challenge)
     return principal
 
 

@@ -17,24 +17,30 @@ from steward.domain.ids import ApprovalId, GuestRef, TapId
 from steward.domain.ledger import guest_account, posted_to
 from steward.domain.statement import Settlement, Statement
 from steward.domain.viewing import Field
+from steward.ports import Tx
 from steward.services.approvals import find
 from steward.services.audit import LedgerCheck, check_ledger
 from steward.services.corrections import Outcome
-from steward.services.folio import statement_in
+from steward.services.desk import LATE_MAX
+from steward.services.folio import late_in, statement_in
 from steward.services.payments import TapStatus
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
-from steward.web.looking import Looking, who_tapped
+from steward.web.looking import Looking, token_viewer, who_tapped
 from steward.web.roles import Principal, Role
 from steward.web.schemas import (
     ApprovalPath,
     ApprovalView,
     ChargeView,
+    CollectedView,
+    CollectionBody,
     DepositBody,
     DepositView,
     DisputeBody,
     EventsView,
     EventView,
+    LateChargesView,
+    LateChargeView,
     RefPath,
     RefundBody,
     ResolutionBody,
@@ -55,6 +61,7 @@ class PurserApi:
         self._clock = services.clock
         self._payments = services.payments
         self._folio = services.folio
+        self._lookups = services.lookups
         self._looking = Looking(services.lookups)
 
     def endpoints(self) -> list[Endpoint]:
@@ -72,6 +79,7 @@ class PurserApi:
             ("POST", _GUEST + "/deposits", self.take_deposit, "Take a deposit"),
             ("GET", _GUEST + "/statement", self.get_statement, "A guest's statement"),
             ("POST", _GUEST + "/settlement", self.settle_folio, "Settle a folio to exactly zero"),
+            ("POST", _CHARGE + "/collection", self.collect_late, "Collect a late charge"),
         )
         return [
             *(
@@ -82,6 +90,7 @@ class PurserApi:
                 Endpoint(method, path, _PURSER, handler, summary, "purser", problems=said)
                 for method, path, handler, summary in calls
             ),
+            Endpoint("GET", "/v1/ledger/late", _PURSER, self.list_late, "Charges after settlement", "purser"),
             Endpoint("GET", "/v1/ledger/check", _PURSER, self.check_books, "Do the books agree?", "purser"),
             Endpoint("GET", "/v1/events", _PURSER, self.list_events, "The event log", "purser"),
         ]
@@ -156,6 +165,27 @@ class PurserApi:
         """
         settled = await self._folio.settle(GuestRef(ref), body.by or caller.id, despite_away=body.despite_away)
         return await self._looking.show(caller, GuestRef(ref), Field.FOLIO, settled)
+
+    async def list_late(self, caller: Caller) -> LateChargesView:
+        """What other gateways sent after its folio was settled, oldest first, until it is collected or refunded. The
+        folio stays at zero meanwhile. Each guest in it is a look-up.
+        """
+
+        def work(tx: Tx) -> tuple[LateChargesView, set[GuestRef]]:
+            late = late_in(tx)
+            owed = [(each.charge.evidence.guest, each) for each in late[:LATE_MAX] if each.charge.evidence is not None]
+            views = [LateChargeView(ref=ref, open_minor=x.open_minor, charge=_view(x.charge)) for ref, x in owed]
+            return LateChargesView(total=len(late), charges=views), {ref for ref, _ in owed}
+
+        return await self._lookups.read_each(token_viewer(caller), {Field.CHARGES}, work)
+
+    async def collect_late(self, tap_id: TapPath, body: CollectionBody, caller: Caller) -> CollectedView:
+        """Puts what is open of a late charge on the guest's card after all. Sent again it collects nothing more. To
+        give it up, refund the charge: nothing is paid out then.
+        """
+        tap = TapId(tap_id)
+        collected = CollectedView(tap_id=tap, collected_minor=await self._folio.collect_late(tap, body.by or caller.id))
+        return await self._looking.show(caller, who_tapped(tap), Field.CHARGES, collected)
 
     async def check_books(self) -> LedgerCheck:
         """Goes through every folio: does the ledger sum to zero, is every charge on it exactly once, do settled

@@ -130,6 +130,10 @@ class NewLimitsBody(LimitsBody):
     by: By
 
 
+class CollectionBody(Body):
+    by: By | None = None
+
+
 class CheckinBody(Body):
     """A guest for one stay. No name: the property system keeps that, under `booking`."""
 
@@ -230,6 +234,24 @@ class ApprovalView(BaseModel):
             expires_at_s=approval.expires_at_s,
             decided_at_s=approval.decided_at_s,
         )
+
+
+class LateChargeView(BaseModel):
+    """A charge that another gateway sent after its folio was settled, and what of it is not collected."""
+
+    ref: str = Field(examples=[_REF])
+    open_minor: int
+    charge: ChargeView
+
+
+class LateChargesView(BaseModel):
+    total: int = Field(description="How many there are; `charges` are the oldest of them.")
+    charges: list[LateChargeView]
+
+
+class CollectedView(BaseModel):
+    tap_id: str = Field(examples=[_HEX_TAP])
+    collected_minor: int = Field(description="Put on the card by this call; 0 if nothing was open.")
 
 
 class DepositView(BaseModel):
