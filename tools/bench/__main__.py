@@ -12,12 +12,19 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from bench import applet, store, tap
+from bench import applet, catchup, freeze, ingest, link, linkbytes, lookups, store, tap, voyages
 
 BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any], Console], None]]] = {
     "tap": (tap.run, tap.show),
     "applet": (applet.run, applet.show),
     "store": (store.run, store.show),
+    "link": (link.run, link.show),
+    "lookups": (lookups.run, lookups.show),
+    "freeze": (freeze.run, freeze.show),
+    "bytes": (linkbytes.run, linkbytes.show),
+    "catchup": (catchup.run, catchup.show),
+    "ingest": (ingest.run, ingest.show),
+    "voyages": (voyages.run, voyages.show),
 }
 
 
@@ -35,7 +42,7 @@ def bench(
     only: list[str] = typer.Argument(None, help=f"Which of: {', '.join(BENCHES)}. All by default."),  # noqa: B008
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
 ) -> None:
-    """Measure Steward on this machine. Takes about a minute and stops by itself.
+    """Measure Steward on this machine. Takes about four minutes and stops by itself.
 
     Example: make bench ARGS="tap --json"
     """
