@@ -15,7 +15,7 @@ from steward.domain.uplink import (
     LOSSES_FREE,
     PROBE_MS,
     RETRY_MAX_MS,
-    SAFETY_FLIGHTS_MAX,
+    SAFETY_FLIGHTS_MIN,
     Ask,
     Load,
     Uplink,
@@ -219,18 +219,39 @@ def test_a_long_quiet_ends_with_a_question() -> None:
     assert desk.next() is None
 
 
-def test_the_window_bounds_what_is_on_the_way_and_leaves_room_for_safety() -> None:
-    desk = ready({TELEMETRY: 1000, SAFETY: 1000})
-    safety = [desk.load().cls for _ in range(SAFETY_FLIGHTS_MAX)]
-    assert safety == [SAFETY] * SAFETY_FLIGHTS_MAX
-    others = 0
+def filled(desk: Desk) -> list[int]:
+    """Send whatever may go; the classes of what went."""
+    classes = []
     while desk.next() is not None:
-        assert desk.load().cls == TELEMETRY
-        others += 1
-    assert others == LIMITS.window_batches
+        classes.append(desk.load().cls)
+    return classes
+
+
+def test_the_window_bounds_what_is_on_the_way() -> None:
+    assert filled(ready({TELEMETRY: 1000})) == [TELEMETRY] * LIMITS.window_batches
     bytes_bound = ready({TELEMETRY: 1000})
     assert [bytes_bound.load(size=1000).cls for _ in range(2)] == [TELEMETRY] * 2
     assert bytes_bound.next() is None
+
+
+def test_safety_leaves_however_full_the_window_is() -> None:
+    desk = ready({TELEMETRY: 1000})
+    filled(desk)
+    desk.log({TELEMETRY: 1000, SAFETY: 2000})
+    assert filled(desk) == [SAFETY] * SAFETY_FLIGHTS_MIN
+
+
+def test_a_backlog_of_safety_gets_most_of_the_line_and_not_all_of_it() -> None:
+    desk = ready({TELEMETRY: 100_000, SAFETY: 200_000})
+    covered, taken, on_the_way = {SAFETY: 0, TELEMETRY: 0}, [], []
+    for _ in range(300):
+        while desk.next() is not None:
+            on_the_way.append(desk.load())
+        load = on_the_way.pop(0)
+        taken.append(load.cls)
+        covered[load.cls] = load.prev + 10
+        desk.answer(load.number, 0, covered[SAFETY], 0, covered[TELEMETRY])
+    assert 0.75 < taken.count(SAFETY) / len(taken) < 1
 
 
 def test_batches_are_cut_to_the_size_aimed_at() -> None:

@@ -28,7 +28,7 @@ PROBE_MS = 300_000.0  # of quiet, then ask again: a peer that was restored meanw
 RETRY_MAX_MS = 60_000.0
 GRACE_MS = 50.0  # beyond half a round trip more, for what was overtaken on the way
 EVENT_BYTES_FIRST = 64.0  # a guess, until batches were measured
-SAFETY_FLIGHTS_MAX = 4
+SAFETY_FLIGHTS_MIN = 2  # batches of safety that may be on the way however full the window is
 LOSSES_FREE = 3  # of one batch, sent again at once
 
 
@@ -295,10 +295,12 @@ class Uplink:
         return Load(number, chosen, self._take_number(), prev, self._batch_events(chosen), upto)
 
     def _has_room(self, cls: int) -> bool:
-        lanes = ((n == SAFETY, lane) for epoch in self._epochs.values() for n, lane in epoch.lanes.items())
-        flights = [flight for is_safety, lane in lanes if is_safety == (cls == SAFETY) for flight in lane.flights]
+        """One window for all, and who is next is for Turns to say; safety always has some batches beyond it."""
+        flights = [flight for lane in self._lanes() for flight in lane.flights]
         if cls == SAFETY:
-            return len(flights) < SAFETY_FLIGHTS_MAX
+            own = sum(len(epoch.lanes[SAFETY].flights) for epoch in self._epochs.values())
+            if own < SAFETY_FLIGHTS_MIN:
+                return True
         return len(flights) < self._limits.window_batches and sum(f.size for f in flights) < self.pacing.window
 
     def _batch_events(self, cls: int) -> int:
