@@ -122,6 +122,7 @@ async def walk_the_charges(walk: Walk, ref: GuestRef) -> None:
     await walk.sees(Field.CHARGES, ref, "purser", "GET", one, tap_id=tap)
     await walk.sees(Field.EVIDENCE, ref, "purser", "GET", one + "/evidence", tap_id=tap)
     await walk.sees(Field.CHARGES, ref, "purser", "POST", one + "/refund", refund, tap_id=tap)
+    await walk.sees(Field.CHARGES, ref, "purser", "POST", one + "/collection", {}, tap_id=tap)
     await walk.sees(Field.CHARGES, ref, "purser", "POST", one + "/dispute", {"reason": "not mine"}, tap_id=tap)
     verdict = {"outcome": "reject", "by": "p1"}
     await walk.sees(Field.CHARGES, ref, "purser", "POST", one + "/dispute/resolution", verdict, tap_id=tap)
@@ -145,9 +146,10 @@ async def walk_the_rest(walk: Walk, ref: GuestRef) -> None:
     await walk.sees_nobody("purser", "GET", "/v1/crew")
     await walk.sees_nobody("purser", "POST", "/v1/crew/{ref}/unlock", ref=crew)
     await walk.sees_nobody("desk", "DELETE", "/v1/crew/{ref}", status=204, ref=crew)
-    for path in ("/v1/ledger/check", "/v1/events"):
+    for path in ("/v1/ledger/check", "/v1/ledger/late"):  # none is late here: tests/pages
         await walk.sees_nobody("purser", "GET", path)
-    for path in ("/v1/readers", "/v1/board"):
+    await walk.sees_nobody("auditor", "GET", "/v1/events")  # what goes ashore: the log of looks itself is in it
+    for path in ("/v1/readers", "/v1/board", "/v1/ship"):
         await walk.sees_nobody("monitor", "GET", path)
 
 
