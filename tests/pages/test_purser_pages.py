@@ -13,6 +13,7 @@ from tests.pages.purserkit import BILLING, PRIVACY, Desk
 from steward.domain.approvals import Approval, ApprovalState
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.viewing import CrewRole, Field
+from steward.web.api import create_app
 from steward.web.pages.base import PAGES_TABLE
 from steward.web.pages.privacy import ROWS
 
@@ -90,7 +91,7 @@ async def ask(browser: Browser, method: str, path: str) -> httpx.Response:
 
 
 def test_every_route_of_the_desk_is_in_the_table(ship: PageShip) -> None:
-    table = getattr(ship.aboard.gateway._server.config.app.state, PAGES_TABLE)  # type: ignore[union-attr]
+    table = getattr(create_app(ship.services).state, PAGES_TABLE)
     own = {key: route for key, route in table.items() if key[1].startswith(("/purser", "/approvals", "/privacy"))}
     assert {key: next(iter(route.roles)) for key, route in own.items()} == ROUTES
     assert all(len(route.roles) == 1 and route.shift and not route.public for route in own.values())

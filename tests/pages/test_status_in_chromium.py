@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import expect
-from tests.e2e.test_metrics import LINK
+from tests.e2e.test_metrics import GATEWAYS, LINK, QUIET
 from tests.pages.chromekit import Look, handheld
 from tests.pages.pagekit import PageShip
 
@@ -15,7 +15,7 @@ from steward.domain.guests import Band, BandState
 from steward.domain.ids import Uid
 from steward.ports import Tx
 from steward.services.board import TapRecord
-from steward.web.bundle import LinkStatus
+from steward.web.bundle import LinkStatus, ShipStatus
 
 pytestmark = pytest.mark.chromium
 LOOKS = (
@@ -52,7 +52,11 @@ async def connected(ship: PageShip, status: LinkStatus = LINK) -> None:
     async def link() -> LinkStatus | None:
         return told
 
+    async def gateways() -> ShipStatus | None:
+        return ShipStatus((*GATEWAYS, QUIET))
+
     object.__setattr__(ship.services, "link", link)  # the settings of these tests name no shore
+    object.__setattr__(ship.services, "ship", gateways)  # nor other gateways
 
     def bands(tx: Tx) -> None:
         for n in range(310):
@@ -70,10 +74,11 @@ async def test_everything_at_once(ship: PageShip, chromium: Chromium, look: Look
     async with handheld(ship, chromium, look) as hand:
         await hand.go("/")
         await hand.page.wait_for_selector("#link[data-state=live]")
-        for section in ("bands", "link", "machine"):
+        for section in ("bands", "link", "ship", "machine"):
             await expect(hand.page.locator(f"[data-live={section}]")).to_be_visible()
         await expect(hand.page.locator("[data-live=bands]")).to_contain_text("not reported")
         await expect(hand.page.locator("[data-live=link]")).to_contain_text("held back until the budget grows")
+        await expect(hand.page.locator("[data-live=ship] .lamp.bad")).to_have_count(2)
         await hand.check("90-status")
         await hand.page.set_viewport_size({"width": look.width, "height": 2600 if look.width < 500 else 1700})
         await hand.check("91-status-whole")
