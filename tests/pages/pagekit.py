@@ -177,7 +177,7 @@ class PageShip:
 
     def cut_lines(self) -> int:
         """Break every HTTP connection, as a handheld out of reach does; how many there were."""
-        lines = list(self.aboard.gateway._server.server_state.connections)
+        lines = list(self.aboard.gateway._http.server.server_state.connections)
         for line in lines:
             line.transport.abort()
         return len(lines)
