@@ -125,7 +125,7 @@ def prepare(folder: Path, settings: str = SETTINGS, role: keyfile.Role = keyfile
     keyfile.create(folder / "keys.sealed", keys, KeySecret.from_credential(folder / "keys"), OsEntropy())
     tokens: dict[str, str] = {}
     holders = {"bar": (Role.TILL, "bar-1"), "spa": (Role.TILL, "spa-1")}
-    for who in ("bar", "spa", "desk", "purser", "monitor"):
+    for who in ("bar", "spa", "desk", "purser", "monitor", "auditor"):
         role_, till = holders.get(who, (None, None))
         tokens[who] = new_token(OsEntropy())
         entry = TokenEntry(who, role_ or Role(who), till, hash_token(tokens[who]), NOON_S)

@@ -248,7 +248,7 @@ async def assert_told_over_http(ship: Ship) -> None:
     books = await purser.ledger()
     assert (books["ok"], books["sum_minor"], books["charges"]) == (True, 0, len(ship.told))
     assert books["posted_minor"] == sum(amount for _, amount in ship.told.values())
-    events = await all_events(purser)
+    events = await all_events(Client(ship.api, ship.tokens["auditor"]))
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     posted = [event["payload"]["tap_id"] for event in events if event["type"] == EventType.CHARGE_POSTED]
     assert Counter(posted) == Counter(list(ship.told))

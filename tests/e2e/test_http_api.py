@@ -21,8 +21,8 @@ from steward.web.pages.base import PAGES_TABLE
 from steward.web.roles import Role
 from voyage.bandproc import BandOptions, BandProcess
 
-TILL, DESK, PURSER, MONITOR = "bar", "desk", "purser", "monitor"
-EVERYBODY = {TILL, DESK, PURSER, MONITOR}
+TILL, DESK, PURSER, MONITOR, AUDITOR = "bar", "desk", "purser", "monitor", "auditor"
+EVERYBODY = {TILL, DESK, PURSER, MONITOR, AUDITOR}
 TAP, REF, UID, JOB = "0" * 32, "f" * 16, "04" + "A" * 12, "e" * 16
 
 # Every call under /v1 and who may make it. A route that is missing here fails the test below.
@@ -55,7 +55,7 @@ WHO_MAY = {
     ("POST", "/v1/charges/{tap_id}/collection"): {PURSER},
     ("GET", "/v1/ledger/late"): {PURSER},
     ("GET", "/v1/ledger/check"): {PURSER},
-    ("GET", "/v1/events"): {PURSER},
+    ("GET", "/v1/events"): {AUDITOR},
     ("GET", "/v1/crew"): {DESK, PURSER},
     ("PUT", "/v1/crew/{ref}"): {DESK},
     ("DELETE", "/v1/crew/{ref}"): {DESK},
@@ -85,7 +85,7 @@ async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
     pages = set(getattr(app_state, PAGES_TABLE))  # their roles: tests/pages
     assert {p for m, p in routes - pages if not p.startswith("/v1")} == OPEN
     table = getattr(app_state, ROLES_TABLE)
-    named = {TILL: Role.TILL, DESK: Role.DESK, PURSER: Role.PURSER, MONITOR: Role.MONITOR}
+    named = {TILL: Role.TILL, **{who: Role(who) for who in (DESK, PURSER, MONITOR, AUDITOR)}}
     assert {key: frozenset(named[who] for who in roles) for key, roles in WHO_MAY.items()} == table
 
 
@@ -294,7 +294,7 @@ async def test_limits_can_be_raised_at_the_desk(ship: Aboard) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
     missing = await ship.call(DESK, "POST", f"/v1/guests/{'f' * 16}/limits", body)
     assert missing.status_code == 404
-    events = (await ship.call(PURSER, "GET", "/v1/events?after=0&limit=100")).json()["events"]
+    events = (await ship.call(AUDITOR, "GET", "/v1/events?after=0&limit=100")).json()["events"]
     told = [e["payload"] for e in events if e["type"] == 107]
     assert [(p["guest"], p["by"], p["day_minor"]) for p in told] == [(ref, "desk-2", 90_000)]
 
@@ -318,8 +318,8 @@ async def test_readers_tell_their_real_ports(ship: Aboard) -> None:
 async def test_events_are_paged_in_order(ship: Aboard) -> None:
     for _ in range(3):
         await ship.guest()
-    first = (await ship.call(PURSER, "GET", "/v1/events?limit=2")).json()
-    rest = (await ship.call(PURSER, "GET", f"/v1/events?after={first['next_after']}")).json()
+    first = (await ship.call(AUDITOR, "GET", "/v1/events?limit=2")).json()
+    rest = (await ship.call(AUDITOR, "GET", f"/v1/events?after={first['next_after']}")).json()
     events = first["events"] + rest["events"]
     assert [e["name"] for e in events] == ["GATEWAY_STARTED"] + ["GUEST_CHECKED_IN"] * 3
     assert [e["seq"] for e in events] == list(range(events[0]["seq"], events[0]["seq"] + 4))
@@ -331,7 +331,7 @@ async def test_events_are_paged_in_order(ship: Aboard) -> None:
         "clock_trusted": True,
     }
     after = rest["next_after"]
-    assert (await ship.call(PURSER, "GET", f"/v1/events?after={after}")).json()["next_after"] == after
+    assert (await ship.call(AUDITOR, "GET", f"/v1/events?after={after}")).json()["next_after"] == after
 
 
 async def test_a_charge_is_still_there_after_a_restart(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ async def test_a_charge_is_still_there_after_a_restart(tmp_path: Path) -> None:
     async with aboard(tmp_path, tokens) as ship:
         assert (await ship.call(TILL, "GET", f"/v1/charges/{tap}")).json()["state"] == "posted"
         assert (await ship.call("spa", "GET", f"/v1/charges/{tap}")).status_code == 404
-        events = (await ship.call(PURSER, "GET", "/v1/events")).json()["events"]
+        events = (await ship.call(AUDITOR, "GET", "/v1/events")).json()["events"]
         assert [e["name"] for e in events].count("GATEWAY_STARTED") == 2
         marks = await ship.gateway.parts.store.read(lambda tx: tx.meta("clock.high_water_s"))
         assert int(marks or 0) >= events[-1]["at_s"] - 1

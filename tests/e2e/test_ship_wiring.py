@@ -7,7 +7,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from tests.unit.manifestkit import jpeg
 
 from steward.adapters import keyfile
 from steward.adapters.keyfile import Role
@@ -17,8 +19,9 @@ from steward.app import Gateway
 from steward.config import load
 from steward.domain.guests import CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef
-from steward.errors import ConfigError
+from steward.errors import ConfigError, Refused
 from steward.ports import Store, Tx
+from steward.services.manifest import ManifestService
 
 ENTROPY, SITE = OsEntropy(), 7
 KEYS = keyfile.new_key_file(SITE, ENTROPY, 1_800_000_000)
@@ -87,10 +90,43 @@ async def test_a_till_gateway_follows_the_authority_and_reports_to_it(tmp_path: 
             await here.write(lambda tx: tx.put_guest(guest))
             await until(there, lambda tx: (found := tx.escrow(ref)) is not None and found.left_minor == 2_000)
             await until(here, lambda tx: bool(tx.peer_streams("bar")))  # its log is taken in
+            await check_what_is_told(first, second)
+            await check_no_manifest(second.parts.services.manifests, there)
         finally:
             await second.stop()
     finally:
         await first.stop()
+
+
+async def check_what_is_told(first: Gateway, second: Gateway) -> None:
+    """Each gateway tells how it hears of the other: for programs, on its page and among its figures."""
+    here, there = first.parts.services, second.parts.services
+    seen, told = await here.ship(), await there.ship()
+    assert seen is not None
+    assert told is not None
+    (gateway,) = seen.gateways
+    assert (gateway.name, gateway.role, gateway.here, seen.authority) == ("bar", "till", True, None)
+    assert gateway.queue_events is not None
+    assert told.authority is not None
+    assert (told.authority.here, told.gateways) == (True, ())
+    assert told.authority.revision > 0
+    assert told.authority.epoch == await here.store.read(lambda tx: tx.epoch())
+    async with httpx.AsyncClient() as client:
+        pages = [(await client.get(url + "live")).text for url in (first.url, second.url)]
+        figures = [(await client.get(url + "metrics")).text for url in (first.url, second.url)]
+    assert ">bar</th>" in pages[0]
+    assert "Folio authority</th>" in pages[1]
+    assert 'steward_ship_gateway_up{gateway="bar",role="till"} 1.0' in figures[0]
+    assert "steward_ship_authority_up 1.0" in figures[1]
+    assert "steward_ship_position " in figures[1]
+
+
+async def check_no_manifest(manifests: ManifestService, store: Store) -> None:
+    """A follower takes none, not even a photo on its way."""
+    for refused in (manifests.stage_photo(jpeg()), manifests.check(b"", {}), manifests.commit(b"", {}, "desk")):
+        with pytest.raises(Refused, match="authority_only"):
+            await refused
+    assert await store.read(lambda tx: tx.staged_count()) == 0
 
 
 @pytest.mark.parametrize(

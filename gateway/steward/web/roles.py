@@ -11,8 +11,9 @@ class Role(StrEnum):
 
     TILL = "till"  # one till: asks for charges, and sees its own only
     DESK = "desk"  # check-in, bands, PINs
-    PURSER = "purser"  # money after the charge, evidence, events
+    PURSER = "purser"  # money after the charge, evidence
     MONITOR = "monitor"  # figures and readers, no guests
+    AUDITOR = "auditor"  # the event log as it goes ashore, for programs that compare; no person works with it
 
 
 EVERY_ROLE = frozenset(Role)
