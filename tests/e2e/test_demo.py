@@ -19,11 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import httpx
 import pytest
 
 LIMIT_S = 200.0
 GONE_LIMIT_S = 15.0
 COMMAND = (sys.executable, "-m", "voyage", "demo")
+TAP = (sys.executable, "-m", "voyage", "tap")
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "100", "LINES": "40", "TERM": "xterm-256color"}
 
 
@@ -31,7 +33,7 @@ def start(*options: object, **changes: Any) -> subprocess.Popen[str]:
     """A demo in a session of its own, as a terminal would give it."""
     pipe = subprocess.PIPE
     settings: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "env": ENVIRONMENT}
-    line = [*COMMAND, "--port", "0", "--bands", "20", *(str(option) for option in options)]
+    line = [*COMMAND, "--port", "0", "--bands", "22", *(str(option) for option in options)]
     return subprocess.Popen(line, text=True, start_new_session=True, **(settings | changes))
 
 
@@ -86,7 +88,7 @@ def wait_until_gone(folder: Path) -> list[str]:
 def check_report(report: dict[str, Any], bands: int) -> None:
     assert [check["name"] for check in report["checks"] if not check["ok"]] == []
     assert report["ok"] is True
-    assert len(report["checks"]) >= 16
+    assert len(report["checks"]) >= 24
     figures = report["figures"]
     assert figures["bands"] == bands
     assert figures["taps"] >= figures["doors_tried"] >= 40
@@ -96,6 +98,19 @@ def check_report(report: dict[str, Any], bands: int) -> None:
     assert figures["tap_ms"]["p99"] >= figures["tap_ms"]["p50"] > 0
     assert report["micropython"].startswith("MicroPython")
     assert report["machine"]["cores"] == os.cpu_count()
+    link = figures["link"]
+    assert link["events_ashore"] == figures["events"]
+    assert 0 < link["up_bytes_per_event"] < link["json_bytes_per_event"]
+    assert figures["look_ups"] > figures["cards_shown"] > 0
+    assert set(figures["freeze_to_refusal_s"]) == {"desk", "shore"}
+
+
+def secrets_of(ship: Path) -> list[str]:
+    """What no log may hold: names of the manifest, and every password there is."""
+    rows = (ship / "manifest" / "guests.csv").read_text().splitlines()[1:]
+    names = [row.split(",")[6] for row in rows]
+    passwords = [path.read_text().strip() for path in ship.rglob("*assword") if path.is_file()]
+    return [*names, (ship / "passphrase").read_text().strip(), *passwords]
 
 
 def test_a_day_ends_by_itself_with_every_check_held(tmp_path: Path) -> None:
@@ -104,12 +119,38 @@ def test_a_day_ends_by_itself_with_every_check_held(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     told = json.loads(report.read_text())
-    check_report(told, bands=20)
+    check_report(told, bands=22)
     frozen = next(check for check in told["checks"] if check["name"] == "frozen_band_refused")
     doors = {line.partition(":")[0] for line in frozen["listed"]}
     assert {"gangway-1", "pool", "spa", "cabin-5016", "cabin-5012"} <= doors
-    assert (ship / "gateway.log").exists()
+    assert not list(ship.rglob("*token*.env"))
+    assert not list(ship.rglob("desk.token"))
+    logs = "".join((ship / name).read_text() for name in ("gateway.log", "shore.log")) + done.stdout
+    assert [secret for secret in secrets_of(ship) if secret in logs] == []
     assert wait_until_gone(ship) == []
+
+
+def test_an_outage_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    report, ship = tmp_path / "report.json", tmp_path / "ship"
+    done = run("--once", "--seconds", 4, "--outage", "6s", "--report", report, "--keep", ship)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(report.read_text())
+    check_report(told, bands=22)
+    outage = told["figures"]["link"]["outage"]
+    assert outage["cut_s"] >= 6
+    assert outage["most"] > outage["before"]
+    assert (outage["after"], outage["passed_bytes"]) == (0, 0)
+    assert "link · cut for 6 s" in done.stdout
+    assert "outage_survived" in [check["name"] for check in told["checks"]]
+    assert wait_until_gone(ship) == []
+
+
+@pytest.mark.parametrize("text", ["0s", "-3", "soon", "601s", "1h", ""])
+def test_an_outage_that_is_no_time_says_so(text: str) -> None:
+    done = run("--once", f"--outage={text}")
+    assert done.returncode == 2
+    assert "write seconds such as 20s" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_keep_no_folder_stays(tmp_path: Path) -> None:
@@ -129,7 +170,7 @@ def test_a_day_through_real_pcsc(tmp_path: Path) -> None:
     done = run("--once", "--pcsc", "--seconds", 2, "--report", report)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(report.read_text())
-    check_report(told, bands=20)
+    check_report(told, bands=22)
     assert told["settings"]["pcsc"] is True
 
 
@@ -152,6 +193,61 @@ def test_a_gateway_killed_in_mid_day_is_a_clear_failure(tmp_path: Path) -> None:
     assert wait_until_gone(ship) == []
 
 
+def test_shore_killed_in_mid_day_is_a_clear_failure(tmp_path: Path) -> None:
+    ship = tmp_path / "ship"
+    process = start("--once", "--seconds", 60, "--keep", ship)
+    with ended(process):
+        assert process.stdout is not None
+        shore = int(read_until(process.stdout, r"shore process (\d+)")[1])
+        read_until(process.stdout, "at sea")
+        os.kill(shore, signal.SIGKILL)
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 1, out + err
+    assert "shore was killed by signal 9" in err
+    assert str(ship / "shore.log") in err
+    assert "Traceback" not in out + err
+    assert wait_until_gone(ship) == []
+
+
+def test_a_crew_band_tapped_by_hand_signs_a_browser_in(tmp_path: Path) -> None:
+    """The lines that the demo prints are enough: the page, the reader, the command, the PIN."""
+    ship = tmp_path / "ship"
+    process = start("--seconds", 60, "--keep", ship)
+    with ended(process):
+        assert process.stdout is not None
+        base = read_until(process.stdout, r"pages (http://\S+)/crew, status")[1]
+        line = read_until(process.stdout, r"service: reader (\S+), PIN (\d+), band: voyage tap (.+)")
+        station, pin, arguments = line[1], line[2], line[3].split()
+        read_until(process.stdout, f"signs in at {station}")  # the demo's own handheld was there first
+        with httpx.Client(base_url=base, timeout=LIMIT_S, trust_env=False) as browser:
+            form(browser, "/crew/login", station=station)
+            tapped = subprocess.run([*TAP, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+            assert (tapped.returncode, tapped.stderr) == (0, "")
+            assert pin in tapped.stdout
+            assert browser.get("/crew/login/wait").json() == {"state": "tapped"}
+            assert form(browser, "/crew/login/pin", pin=pin).headers["location"] == "/crew/shift"
+        nobody = subprocess.run([*TAP, "captain", "--ship", str(ship)], capture_output=True, text=True, check=False)
+        assert nobody.returncode == 1
+        assert "service, purser, safety, privacy, guest" in nobody.stderr
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
+    gone = subprocess.run([*TAP, "guest", "--ship", str(ship)], capture_output=True, text=True, check=False)
+    assert gone.returncode == 2
+    assert "is it up?" in gone.stderr
+    assert "Traceback" not in gone.stderr + nobody.stderr
+    assert wait_until_gone(ship) == []
+
+
+def form(browser: httpx.Client, page: str, **fields: str) -> httpx.Response:
+    """Open a page and send its form."""
+    token = re.search(r'name="csrf" value="([0-9a-f]{64})"', browser.get(page).text)
+    assert token is not None
+    origin = str(browser.base_url).rstrip("/")
+    answer = browser.post(page, data={"csrf": token[1], **fields}, headers={"Origin": origin})
+    assert answer.status_code == 303, answer.text
+    return answer
+
+
 def test_ctrl_c_in_a_terminal_ends_everything_quietly(tmp_path: Path) -> None:
     ship = tmp_path / "ship"
     ours, theirs = pty.openpty()
@@ -160,7 +256,9 @@ def test_ctrl_c_in_a_terminal_ends_everything_quietly(tmp_path: Path) -> None:
     )
     os.close(theirs)
     with ended(process):
-        assert b"Status page" in read_terminal(ours, b"opens")
+        assert b"Status" in read_terminal(ours, b"opens")
+        os.write(ours, b"g")
+        read_terminal(ours, b"by hand")
         os.write(ours, b"\x03")
         rest = read_terminal(ours, None)
         assert process.wait(LIMIT_S) == 0
@@ -209,7 +307,7 @@ def test_kill_9_leaves_no_process_behind(tmp_path: Path) -> None:
     with ended(process):
         assert process.stdout is not None
         read_until(process.stdout, "at sea")
-        assert len(processes_in(ship)) == 21
+        assert len(processes_in(ship)) == 25  # bands, gateway, its broker, shore
         process.kill()
         process.wait(LIMIT_S)
     assert wait_until_gone(ship) == []

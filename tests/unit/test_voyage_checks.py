@@ -7,23 +7,31 @@ from dataclasses import replace
 
 import pytest
 
-from voyage.checks import CHECKS, run_checks
+from voyage.checks import CHECKS, OUTAGE_CHECKS, run_checks
 from voyage.observed import (
+    AshoreSeen,
     BandFacts,
+    CareSeen,
     Correction,
     DoorTry,
+    EpochAshore,
     EventSeen,
     Folio,
     FolioLine,
+    FreezeSeen,
     LedgerFacts,
+    LinkSeen,
+    LooksSeen,
     Observed,
+    OutageSeen,
+    Served,
     Signal,
     TillTry,
 )
 
 DOORS = ("cabin-1", "cabin-2", "pool")
 TORN_LINES = (("charge", "a", 210), ("charge", "c", 220))
-NAMES = [name for name, _, _ in CHECKS]
+NAMES = [name for name, _, _ in CHECKS + OUTAGE_CHECKS]
 
 
 def door(band: str, name: str, code: str = "granted", **changes: object) -> DoorTry:
@@ -82,7 +90,7 @@ def good_day() -> Observed:
     corrections = [
         Correction("void", "1", 500, ok=True),
         Correction("refund", "9", 5_000, ok=True),
-        Correction("dispute", "8", 0, ok=True, evidence=True),
+        Correction("dispute", "8", 0, ok=True, evidence=True, waited=True, approved=1),
     ]
     folios = [
         folio("a", ("charge", "1", 500), ("void", "1", -500), ("charge", "8", 20_000), *TORN_LINES),
@@ -92,6 +100,10 @@ def good_day() -> Observed:
     posted = [t for t in tills if t.posted]
     events = [("CHARGE_POSTED", {"tap_id": t.tap_id}) for t in posted]
     events += [("DOOR_OPENED", {"place": d.door}) for d in doors if d.opened]
+    events += [(name, {"guest": "a"}) for name in ("OFFER_ACCEPTED", "OFFER_DEFERRED", "OFFER_WRONG")]
+    events += [("APPROVAL_ASKED", {"guest": "b"}), ("APPROVAL_GIVEN", {"guest": "b"})]
+    log: list[tuple[str, dict[str, object]]] = [(name, {**payload}) for name, payload in events]
+    log.append(("DOWN_APPLIED", {"kind": "catalogue", "version": 7}))
     return Observed(
         doors=DOORS,
         door_tries=doors,
@@ -100,11 +112,24 @@ def good_day() -> Observed:
         child_limits={"c": 1_000},
         folios=folios,
         ledger=LedgerFacts(True, 0, len(posted), sum(t.amount_minor for t in posted) - 5_500),
-        events=[EventSeen(1, seq, *event) for seq, event in enumerate(events, 1)],
-        bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(20)],
+        events=[EventSeen(1, seq, *event) for seq, event in enumerate(log, 1)],
+        bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(22)],
+        served=[served("accept"), served("not_now"), served("wrong", allergies=())],
+        care=[CareSeen(kind, True, "seen") for kind in ("note", "recovery", "put right", "search", "emergency")],
+        freezes=[FreezeSeen("desk", "f", (), 0.2), FreezeSeen("shore", "g", (0.1,), 0.4)],
+        looks=LooksSeen({"token:desk": 2, "c1": 1}, {"token:desk": 2, "c1": 1}, 3, 3, 1),
+        ashore=AshoreSeen((EpochAshore("gw1", 1, len(log), 1, len(log)),), 0, (), (7, 7), 0),
+        link=LinkSeen(2_000, 900, 2_040, 901, len(log), 9_000),
+        outage_asked=True,
+        outage=OutageSeen(5.0, 5.1, 2, 60, 0, 0, 1.5),
         steps_done=30,
         steps_planned=30,
     )
+
+
+def served(says: str, **changes: object) -> Served:
+    made = Served("c1", "a", 80.0, True, True, 400, "Espresso", says, allergies=("nuts",), diet=("vegan",))
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def folio(person: str, *lines: tuple[str, str | None, int]) -> Folio:
@@ -153,7 +178,34 @@ def test_a_good_day_passes_every_check() -> None:
 
 def test_a_day_without_anything_to_judge_fails_them_all() -> None:
     """Nothing seen is not the same as nothing wrong."""
-    assert failed(Observed(steps_planned=30)) == set(NAMES)
+    assert failed(Observed(steps_planned=30, outage_asked=True)) == set(NAMES)
+
+
+def test_an_outage_is_judged_only_if_one_was_asked_for() -> None:
+    seen = good_day()
+    seen.outage_asked, seen.outage = False, None
+    assert "outage_survived" not in {check.name for check in run_checks(seen)}
+    assert failed(seen) == set()
+
+
+def with_more_by_hand(seen: Observed) -> None:
+    swap(seen, "looks", logged={"token:desk": 2, "c1": 9}, by_hand=frozenset({"c1"}))
+
+
+def test_look_ups_of_whoever_watches_are_theirs() -> None:
+    seen = good_day()
+    with_more_by_hand(seen)
+    assert failed(seen) == set()
+    swap(seen, "looks", logged={"token:desk": 2})
+    assert failed(seen) == {"look_ups_logged"}  # made by the demo, and not logged
+
+
+def swap(seen: Observed, name: str, **changes: object) -> None:
+    setattr(seen, name, replace(getattr(seen, name), **changes))
+
+
+def swap_each(seen: Observed, name: str, **changes: object) -> None:
+    setattr(seen, name, [replace(item, **changes) for item in getattr(seen, name)])
 
 
 def cut_event(seen: Observed) -> None:
@@ -165,7 +217,8 @@ def second_epoch(seen: Observed) -> None:
 
 
 def lose_door_event(seen: Observed) -> None:
-    seen.events = seen.events[:-1]
+    last = max(number for number, event in enumerate(seen.events) if event.type == "DOOR_OPENED")
+    seen.events[last] = replace(seen.events[last], type="DOOR_REFUSED")
 
 
 def charge_event_twice(seen: Observed) -> None:
@@ -263,6 +316,45 @@ BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
     ("two bands are one process", "bands_are_real", share_a_pid),
     ("a band is something else", "bands_are_real", not_micropython),
     ("a band too few", "bands_are_real", lambda s: s.bands.pop()),
+    ("another guest's card", "crew_served", lambda s: swap_each(s, "served", named=False)),
+    ("a full name at the bar", "crew_served", lambda s: swap_each(s, "served", discreet=False)),
+    ("a card without a photo", "crew_served", lambda s: swap_each(s, "served", photo_bytes=0)),
+    ("nobody took a suggestion", "crew_served", lambda s: swap_each(s, "served", says="wrong")),
+    ("an answer was lost", "crew_served", lambda s: s.served.append(served("accept"))),
+    ("a note was lost", "crew_served", lambda s: swap_each(s, "care", ok=False)),
+    ("nothing was put right", "crew_served", lambda s: s.care.pop(2)),
+    ("against an allergy", "suggestions_safe", lambda s: swap_each(s, "served", title="Cake")),
+    ("against a diet", "suggestions_safe", lambda s: swap_each(s, "served", title="Iced coffee")),
+    ("not in the catalogue", "suggestions_safe", lambda s: swap_each(s, "served", title="Yacht")),
+    ("nobody to be careful with", "suggestions_safe", lambda s: swap_each(s, "served", allergies=(), diet=())),
+    ("nobody was asked", "second_person", lambda s: swap_each(s, "corrections", approved=0)),
+    ("one person was enough", "second_person", lambda s: swap_each(s, "corrections", waited=False)),
+    ("a look-up is not logged", "look_ups_logged", lambda s: swap(s, "looks", logged={"token:desk": 1, "c1": 1})),
+    ("a look-up nobody made", "look_ups_logged", lambda s: swap(
+        s, "looks", logged={"token:desk": 2, "c1": 1, "c2": 1})),
+    ("the log itself has fewer", "look_ups_logged", lambda s: swap(s, "looks", counted=2)),
+    ("the officer sees fewer", "look_ups_logged", lambda s: swap(s, "looks", listed=2)),
+    ("the emergency does not stand out", "look_ups_logged", lambda s: swap(s, "looks", emergencies=0)),
+    ("a door opened too late", "freeze_in_time", lambda s: swap_each(s, "freezes", opened_s=(6.0,))),
+    ("it opened after the desk's freeze", "freeze_in_time", lambda s: swap_each(s, "freezes", opened_s=(0.2,))),
+    ("it was never refused", "freeze_in_time", lambda s: swap_each(s, "freezes", refused_s=None)),
+    ("shore froze nothing", "freeze_in_time", lambda s: s.freezes.pop()),
+    ("an old catalogue", "catalogue_applied", lambda s: swap(s, "ashore", catalogue=(8, 7))),
+    ("the catalogue came twice", "catalogue_applied", lambda s: s.events.append(s.events[-1])),
+    ("a message from shore was refused", "catalogue_applied", lambda s: s.events.append(
+        EventSeen(1, len(s.events) + 1, "DOWN_REFUSED", {}))),
+    ("an event is not ashore", "events_ashore_once", lambda s: s.events.append(
+        EventSeen(1, len(s.events) + 1, "DOOR_REFUSED", {}))),
+    ("shore has one too many", "events_ashore_once", lambda s: s.events.pop()),
+    ("another epoch ashore", "events_ashore_once", second_epoch),
+    ("shore raises an alarm", "events_ashore_once", lambda s: swap(s, "ashore", alarms=("conflict gw1",))),
+    ("some still wait", "events_ashore_once", lambda s: swap(s, "ashore", waiting=3)),
+    ("bytes nobody counted", "link_counted", lambda s: swap(s, "link", up_bytes=2_100)),
+    ("bytes that never passed", "link_counted", lambda s: swap(s, "link", received_bytes=90_000)),
+    ("the queue did not grow", "outage_survived", lambda s: swap(s, "outage", most=2)),
+    ("it never caught up", "outage_survived", lambda s: swap(s, "outage", after=4, caught_up_s=None)),
+    ("bytes passed a cut link", "outage_survived", lambda s: swap(s, "outage", passed_bytes=1)),
+    ("the cut was too short", "outage_survived", lambda s: swap(s, "outage", cut_s=4.0)),
 ]  # fmt: skip
 
 

@@ -21,14 +21,16 @@ from steward.web.tokens import TokenFile
 from voyage.__main__ import app
 from voyage.bandproc import NoMicroPython
 from voyage.cast import BANDS_MAX, BANDS_MIN, DOOR, TILL, Cast, build_cast
-from voyage.checks import Check
 from voyage.observed import Signal
 from voyage.pcscd import PcscdError
+from voyage.process import ShipError
 from voyage.scene import LOG_MAX, Lamp, Line, Scene
-from voyage.ship import ShipError, free_port, make_ship, settings_text
+from voyage.ship import LinkPlan, free_port, make_ship, page_port, settings_text
 from voyage.table import Picture
+from voyage.verdict import Check
 from voyage.words import words
 
+LINK = LinkPlan(18830, 18831, "ab" * 32)
 NOON = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
 
 
@@ -83,14 +85,16 @@ def test_a_taken_port_names_the_way_out() -> None:
         port = server.getsockname()[1]
         with pytest.raises(ShipError, match=f"port {port} .*--port"):
             free_port(port)
+        assert page_port(0) not in (0, port)
     assert free_port(port) == port
+    assert page_port(port) == port
 
 
 @pytest.mark.parametrize("bands", [BANDS_MIN, BANDS_MAX])
 def test_the_gateway_accepts_the_ships_settings(tmp_path: Path, bands: int) -> None:
     cast = build_cast(bands)
     pcsc = {"gangway-1": "Voyage 00 00 00", "desk-1": "Voyage 00 00 01"}
-    path, tokens = make_ship(tmp_path, cast, settings_text(cast, 8470, controllers_of(cast), pcsc, NOON))
+    path, tokens = make_ship(tmp_path, cast, settings_text(cast, 8470, controllers_of(cast), pcsc, NOON, LINK))
     loaded = config.load(path, {})
     assert [reader.name for reader in loaded.readers] == [place.name for place in cast.places]
     assert {reader.name: reader.match for reader in loaded.readers if reader.match} == pcsc
@@ -106,7 +110,7 @@ def test_the_gateway_accepts_the_ships_settings(tmp_path: Path, bands: int) -> N
 @pytest.mark.parametrize("hour", [0, 3, 12, 23])
 def test_no_limit_starts_anew_in_mid_demo(hour: int) -> None:
     cast = build_cast(BANDS_MIN)
-    text = settings_text(cast, 0, controllers_of(cast), {}, NOON.replace(hour=hour))
+    text = settings_text(cast, 0, controllers_of(cast), {}, NOON.replace(hour=hour), LINK)
     begins = tomllib.loads(text)["gateway"]["day_start_hour"]
     assert (begins - hour) % 24 == 12
 

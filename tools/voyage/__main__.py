@@ -6,6 +6,7 @@ import typer
 
 from voyage.apdu import apdu
 from voyage.demo import demo
+from voyage.tap import tap
 
 app = typer.Typer(
     help="Virtual bands and readers: the band's real firmware, each on a MicroPython of its own.",
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 app.command("apdu")(apdu)
 app.command("demo")(demo)
+app.command("tap")(tap)
 
 
 def main() -> None:

@@ -8,31 +8,42 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from voyage.amends import Amends
 from voyage.bandproc import BandProcessError
-from voyage.cast import ENCODER, Cast, Truth
-from voyage.client import Desk, Purser, Refused, Till
+from voyage.cast import ENCODER, Cast, Person, Truth
+from voyage.client import Refused, Till, Unreachable
 from voyage.control import DoorControllers
-from voyage.observed import Correction, DoorTry, Observed, TillTry
+from voyage.crewacts import BAD, GOOD, PLAIN, CrewActs
+from voyage.observed import DoorTry, FreezeSeen, Observed, TillTry
 from voyage.steps import (
     KILLED,
     PHOTO,
     POSTED,
+    BreakGlass,
     Buy,
     CheckIn,
     Dispute,
     Door,
     Encode,
     EveryDoor,
+    Find,
     Freeze,
+    FreezeAshore,
+    Greet,
+    Note,
+    Recover,
     Refund,
+    SignIn,
     Step,
     Torn,
     Void,
 )
+from voyage.systems import Systems
 from voyage.tear import Tear
 from voyage.words import words
 
@@ -42,7 +53,7 @@ TORN_SETTLE_S = 1.0
 EMPTY_FIELD_S = 1.0  # PC/SC looks for a card every 0.4 s, and must miss the one before
 _TORN_CODES = ("cancelled", "card_removed")
 
-GOOD, BAD, PLAIN = "good", "bad", "plain"
+FREEZE_LIMIT_S = 60.0  # of a decision made ashore, on a busy machine
 Tell = Callable[[str, str], None]  # (what happened, in what tone)
 
 
@@ -80,9 +91,7 @@ class Acts:
         wrists: Mapping[str, Wrist],
         ports: Mapping[str, int],
         controllers: DoorControllers,
-        desk: Desk,
-        purser: Purser,
-        tills: Mapping[str, Till],
+        systems: Systems,
         seen: Observed,
         tell: Tell,
         slow_readers: Container[str] = (),
@@ -94,9 +103,11 @@ class Acts:
         self._wrists = wrists
         self._ports = ports
         self._controllers = controllers
-        self._desk = desk
-        self._purser = purser
-        self._tills = tills
+        self._desk = systems.desk
+        self._purser = systems.purser
+        self._tills = systems.tills
+        self._shore = systems.shore
+        self._relay = systems.relay
         self._seen = seen
         self._tell = tell
         self._slow = slow_readers
@@ -104,6 +115,11 @@ class Acts:
         self._charges: dict[str, tuple[str, int]] = {}  # a step's name -> (tap id, amount)
         self._purchases = itertools.count(1)
         self._locks = {place.name: asyncio.Lock() for place in cast.places}
+        self._hands = {band.key: asyncio.Lock() for band in cast.bands}  # a band is in one field at a time
+        self.crew = CrewActs(
+            *(cast, systems.handhelds, systems.profiles, self.refs, self.truth.wearer, self.at_station, seen, tell)
+        )
+        self._amends = Amends(systems.purser, self.crew, self._charges, seen, tell)
         self._free_encoders: asyncio.Queue[str] = asyncio.Queue()
         for place in cast.of(ENCODER):
             self._free_encoders.put_nowait(place.name)
@@ -113,7 +129,7 @@ class Acts:
         heed_cancellation()
         try:
             await self._do(step)
-        except (Refused, BandProcessError, OSError, TimeoutError) as error:
+        except (Refused, Unreachable, BandProcessError, OSError, TimeoutError) as error:
             raise StepFailed(f"{step}: {error or type(error).__name__}") from error
         self._seen.steps_done += 1
 
@@ -136,8 +152,12 @@ class Acts:
                 await self._encode(step)
             case Freeze():
                 await self._freeze(step)
+            case FreezeAshore():
+                await self._freeze_ashore(step)
             case Void() | Refund() | Dispute():
-                await self._correct(step)
+                await self._amends.do(step)
+            case SignIn() | Greet() | Note() | Recover() | Find() | BreakGlass():
+                await self.crew.do(step)
 
     # doors
 
@@ -153,7 +173,7 @@ class Acts:
         async with self._locks[door]:
             may_open = self.truth.may_open(band, door)
             with self._controllers.visit(door) as visit:
-                async with self._in_field(band, door):
+                async with self.in_field(band, door):
                     await visit.answered(TAP_LIMIT_S)
             seen = DoorTry(
                 door=door,
@@ -187,7 +207,7 @@ class Acts:
         tap_id = secrets.token_hex(16)
         async with self._locks[step.till]:
             await self._ask(till, tap_id, step)
-            async with self._in_field(step.band, step.till):
+            async with self.in_field(step.band, step.till):
                 status = await till.answer(tap_id, TAP_LIMIT_S)
             held, wrong_pins = status["state"] == "held", 0
             for proof in step.proof if held else ():
@@ -217,7 +237,7 @@ class Acts:
                 how = ""
             else:
                 how = step.how
-            async with self._in_field(step.band, step.till):
+            async with self.in_field(step.band, step.till):
                 status = await till.answer(tap_id, TAP_LIMIT_S)
             told = await self._told(till, tap_id, status)
         self._record(step, tap_id, told, purchase, POSTED, torn=how)
@@ -226,16 +246,17 @@ class Acts:
         """Put the band into the till's field and tear it away the moment it has got the charge command."""
         wrist, killed = self._wrists[step.band], step.how == KILLED
         at_command = wrist.kill if killed else None
-        async with Tear(self._ports[step.till], at_command=at_command, answer_first=not killed) as tear:
-            await wrist.enter(tear.port)
-            if not await tear.happened(TAP_LIMIT_S):
-                raise TimeoutError("the charge command never came")
-        self._tell(f"{self._who(step.band)} · band {step.how} in mid-charge at {step.till}", PLAIN)
-        if killed:
-            await wrist.restart()
-        else:
-            await wrist.leave()
-        await self._field_empties(step.till)
+        async with self._hands[step.band]:
+            async with Tear(self._ports[step.till], at_command=at_command, answer_first=not killed) as tear:
+                await wrist.enter(tear.port)
+                if not await tear.happened(TAP_LIMIT_S):
+                    raise TimeoutError("the charge command never came")
+            self._tell(f"{self._who(step.band)} · band {step.how} in mid-charge at {step.till}", PLAIN)
+            if killed:
+                await wrist.restart()
+            else:
+                await wrist.leave()
+            await self._field_empties(step.till)
 
     async def _ask(self, till: Till, tap_id: str, step: Buy | Torn) -> None:
         age_restricted = isinstance(step, Buy) and step.age_restricted
@@ -278,10 +299,19 @@ class Acts:
     # the desk and the purser
 
     async def _check_in(self, step: CheckIn) -> None:
+        """By the form: a guest who is on no manifest."""
         person = self._cast.person(step.person)
-        self.refs[person.key] = await self._desk.check_in(person)
+        await self.admit(person, await self._desk.check_in(person))
+
+    async def admit(self, person: Person, ref: str) -> None:
+        """What the desk does for a guest who is checked in: PIN, deposit, a crew member's role."""
+        self.refs[person.key] = ref
+        if person.purse.pin is not None:
+            await self._desk.set_pin(ref, person.purse.pin)
+        if person.duty is not None:
+            await self._desk.give_role(ref, person.duty)
         if person.purse.deposit_minor:
-            await self._purser.deposit(self.refs[person.key], person.purse.deposit_minor)
+            await self._purser.deposit(ref, person.purse.deposit_minor)
         if person.child:
             self._seen.child_limits[person.key] = person.purse.day_minor
 
@@ -290,7 +320,7 @@ class Acts:
         encoder = await self._free_encoders.get()
         try:
             job = await self._desk.encode(ref, encoder, replaced)
-            async with self._in_field(step.band, encoder):
+            async with self.in_field(step.band, encoder):
                 status = await self._desk.job(job, ENCODE_LIMIT_S)
             if status["state"] != "done":
                 await self._desk.cancel_job(job)
@@ -303,40 +333,52 @@ class Acts:
         self._tell(f"{self._cast.person(step.person).label} gets a {kind} at {encoder}", GOOD)
 
     async def _freeze(self, step: Freeze) -> None:
+        """Reported at the desk, then tried at once at a door that was theirs."""
         await self._desk.freeze(self._uids[step.band])
         self.truth.frozen.add(step.band)
         self._tell(f"{self._who(step.band)} · band reported lost, frozen ship-wide", PLAIN)
+        await self._try_frozen("desk", step.band)
 
-    async def _correct(self, step: Void | Refund | Dispute) -> None:
-        tap_id, amount_minor = self._charges[step.charge]
-        kind, back_minor, evidence, detail = type(step).__name__.lower(), amount_minor, None, ""
-        try:
-            match step:
-                case Void():
-                    await self._purser.void(tap_id)
-                case Refund():
-                    back_minor = step.amount_minor
-                    await self._purser.refund(tap_id, back_minor)
-                case Dispute():
-                    back_minor = amount_minor if step.outcome == "uphold" else 0
-                    await self._purser.dispute(tap_id)
-                    evidence = (await self._purser.evidence(tap_id))["verified"]
-                    await self._purser.resolve(tap_id, step.outcome)
-        except Refused as error:
-            detail = str(error)
-        self._seen.corrections.append(Correction(kind, tap_id, back_minor, not detail, detail, evidence))
-        said = {"uphold": "upheld", "reject": "rejected"}[step.outcome] if isinstance(step, Dispute) else "done"
-        back = f", {back_minor / 100:.2f} back" if back_minor else ""
-        self._tell(f"purser · {kind} of {step.charge} {said}{back}", BAD if detail else PLAIN)
+    async def _freeze_ashore(self, step: FreezeAshore) -> None:
+        """The head office decides, as soon as there is a link; until the decision arrives the band is good."""
+        await self._relay.carrying()
+        await self._shore.freeze(self._uids[step.band])
+        self._tell(f"shore · {self._who(step.band)}: band frozen by the head office", PLAIN)
+        await self._try_frozen("shore", step.band)
+        self.truth.frozen.add(step.band)
+
+    async def _try_frozen(self, where: str, band: str) -> None:
+        """Hold it to its own door until it is refused."""
+        wearer, began_s = self._cast.person(self.truth.wearer[band]), time.monotonic()
+        opened: list[float] = []
+        refused_s = None
+        while refused_s is None and time.monotonic() - began_s < FREEZE_LIMIT_S:
+            expect = "frozen" if where == "desk" else None
+            tried = await self.try_door(band, f"cabin-{wearer.cabins[0]}", expect)
+            self._seen.door_tries.append(tried)
+            at_s = time.monotonic() - began_s
+            if tried.opened:
+                opened.append(at_s)
+            else:
+                refused_s = at_s if tried.code == "frozen" else None
+        self._seen.freezes.append(FreezeSeen(where, band, tuple(opened), refused_s))
 
     @asynccontextmanager
-    async def _in_field(self, band: str, place: str) -> AsyncIterator[None]:
-        await self._wrists[band].enter(self._ports[place])
-        try:
+    async def in_field(self, band: str, place: str) -> AsyncIterator[None]:
+        """Hold a band into a reader's field. At a door or a till, hold that place's lock before."""
+        async with self._hands[band]:
+            await self._wrists[band].enter(self._ports[place])
+            try:
+                yield
+            finally:
+                await self._wrists[band].leave()
+                await self._field_empties(place)
+
+    @asynccontextmanager
+    async def at_station(self, band: str, station: str) -> AsyncIterator[None]:
+        """Hold a band to a handheld's reader, when nobody else does."""
+        async with self._locks[station], self.in_field(band, station):
             yield
-        finally:
-            await self._wrists[band].leave()
-            await self._field_empties(place)
 
     async def _field_empties(self, place: str) -> None:
         """Nobody steps up to a reader in the same tenth of a second in which somebody else steps back."""

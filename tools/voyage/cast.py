@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BANDS_MIN = 20
+BANDS_MIN = 22
 BANDS_DEFAULT = 24
 BANDS_MAX = 120
 CURRENCY = "EUR"
@@ -19,15 +19,24 @@ FAMILY_ZONES = ("gangway", "pool", "kids-club")
 SPA_ZONES = ("gangway", "pool", "spa")
 CREW_ZONES = tuple(ZONES)
 
-DOOR, TILL, ENCODER = "door", "till", "encoder"
+DOOR, TILL, ENCODER, CREW = "door", "till", "encoder", "crew"
+
+# name -> (kind, title)
+OUTLETS = {
+    "bar": ("food_and_drink", "Bar"),
+    "bistro": ("food_and_drink", "Bistro"),
+    "shop": ("retail", "Shop"),
+    "reception": ("service", "Reception"),
+}
+BAR_STATION, DESK_STATION = "crew-bar", "crew-desk"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One reader of the ship. A door has a cabin or a zone; a till has its outlet."""
+    """One reader of the ship. A door has a cabin or a zone; a till and a crew station have their outlet."""
 
     name: str
-    purpose: str  # DOOR, TILL or ENCODER
+    purpose: str  # DOOR, TILL, ENCODER or CREW
     cabin: int | None = None
     zone: str | None = None
     outlet: str | None = None
@@ -45,6 +54,17 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True)
+class Duty:
+    """What a crew member does at a handheld: the role, the station where they log in, and the shift they choose."""
+
+    role: str
+    station: str
+    shift: str  # outlet and purpose, as the page's form names them
+    pin: str = field(repr=False)
+    sells: bool = False  # sees suggestions
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A guest or crew member, and the first band they wear."""
 
@@ -55,10 +75,14 @@ class Person:
     cabins: tuple[int, ...] = ()
     zones: tuple[str, ...] = GUEST_ZONES
     child: bool = False
-    crew: bool = False
+    duty: Duty | None = None  # of crew
     stay_over: bool = False  # checked in for a stay that ended yesterday
     late: bool = False  # checks in during the day
     purse: Purse = field(default_factory=Purse)
+
+    @property
+    def crew(self) -> bool:
+        return self.duty is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +108,10 @@ class Cast:
     def place(self, name: str) -> Place:
         return next(place for place in self.places if place.name == name)
 
+    @property
+    def crew(self) -> tuple[Person, ...]:
+        return tuple(person for person in self.people if person.duty is not None)
+
     def of(self, purpose: str) -> tuple[Place, ...]:
         return tuple(place for place in self.places if place.purpose == purpose)
 
@@ -93,9 +121,15 @@ DEPOSIT_PURSE = Purse(deposit_minor=20_000)
 PIN_PURSE = Purse(pin="4711", verify_above_minor=10_000)
 CREW_PURSE = Purse(stay_minor=20_000, day_minor=10_000, verify_above_minor=10_000)
 
+SERVICE = Duty("service", BAR_STATION, "bar food_and_drink", "2580", sells=True)
+PURSER = Duty("purser", DESK_STATION, "reception billing", "1470")
+SAFETY = Duty("safety", DESK_STATION, "reception safety", "3690")
+PRIVACY_OFFICER = "crew-4"
+PRIVACY = Duty("privacy_officer", DESK_STATION, "reception privacy", "8520")
+
 
 def build_cast(bands: int) -> Cast:
-    """The party that the stories of plan.py need (20 bands), and couples until there are `bands` of them."""
+    """The party that the stories of plan.py need (22 bands), and couples until there are `bands` of them."""
     if not BANDS_MIN <= bands <= BANDS_MAX:
         raise ValueError(f"{bands} bands: choose {BANDS_MIN} to {BANDS_MAX}")
     people = _party()
@@ -135,9 +169,16 @@ def _party() -> list[Person]:
         Person("5026-a", "5026 leaving", "B5026", "5026-a", (5026,)),
         Person("5026-z", "5026 late", "B5026Z", "5026-z", (5026,), late=True),
         Person("5010-x", "5010 of last week", "B5010", "5010-x", (5010,), stay_over=True),
-        Person("crew-1", "crew 1", "C1", "crew-1", (1001,), CREW_ZONES, crew=True, purse=CREW_PURSE),
-        Person("crew-2", "crew 2", "C1", "crew-2", (1001,), CREW_ZONES, crew=True, purse=CREW_PURSE),
+        _crew("crew-1", 1001, SERVICE),
+        _crew("crew-2", 1001, PURSER),
+        _crew("crew-3", 1002, SAFETY),
+        _crew(PRIVACY_OFFICER, 1002, PRIVACY),
     ]
+
+
+def _crew(key: str, cabin: int, duty: Duty) -> Person:
+    label = key.replace("-", " ")
+    return Person(key, label, f"C{cabin}", key, (cabin,), CREW_ZONES, duty=duty, purse=CREW_PURSE)
 
 
 def _places(people: list[Person]) -> tuple[Place, ...]:
@@ -154,6 +195,8 @@ def _places(people: list[Person]) -> tuple[Place, ...]:
         Place("atrium", TILL, outlet="bar"),
         Place("bistro", TILL, outlet="bistro"),
         Place("shop", TILL, outlet="shop"),
+        Place(BAR_STATION, CREW, outlet="bar"),
+        Place(DESK_STATION, CREW, outlet="reception"),
         Place("desk-1", ENCODER),
         Place("desk-2", ENCODER),
     )

@@ -7,38 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from voyage import checks_shore as shore
 from voyage.cast import BANDS_MIN
 from voyage.observed import DoorTry, Observed, TillTry
+from voyage.verdict import Check, Verdict
 
 _SHOWN_MAX = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`name` is stable, for scripts; `claim` and `detail` are for people. listed: what was looked at, one by one."""
-
-    name: str
-    claim: str
-    ok: bool
-    detail: str
-    listed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """faults: what was seen that must not be. seen: what there was to judge, in words; `listed`, one by one."""
-
-    faults: list[str]
-    seen: str
-    listed: tuple[str, ...] = ()
 
 
 def run_checks(seen: Observed) -> list[Check]:
     """All of them, in the order they are shown."""
     checks = []
-    for name, claim, judge in CHECKS:
+    for name, claim, judge in CHECKS + (OUTAGE_CHECKS if seen.outage_asked else ()):
         verdict = judge(seen)
         detail = _listed(verdict.faults) if verdict.faults else verdict.seen
         checks.append(Check(name, claim, not verdict.faults, detail, verdict.listed))
@@ -262,7 +243,8 @@ def bands_are_real(seen: Observed) -> Verdict:
     return Verdict(faults, f"{len(seen.bands)} MicroPython processes, {passive} of them passive bands")
 
 
-CHECKS: tuple[tuple[str, str, Callable[[Observed], Verdict]], ...] = (
+Named = tuple[str, str, Callable[[Observed], Verdict]]
+CHECKS: tuple[Named, ...] = (
     ("day_complete", "The day went as planned", day_complete),
     ("ledger_sum_zero", "The ledger sums to zero", ledger_sum_zero),
     ("every_charge_once", "Every charge is there once", every_charge_once),
@@ -279,7 +261,16 @@ CHECKS: tuple[tuple[str, str, Callable[[Observed], Verdict]], ...] = (
     ("passive_bands_worked", "Passive bands open and pay", passive_bands_worked),
     ("events_contiguous", "The event log has no holes", events_contiguous),
     ("bands_are_real", "Every band is a MicroPython process", bands_are_real),
+    ("crew_served", "Cards appear at the handheld, answers are kept", shore.crew_served),
+    ("suggestions_safe", "No suggestion goes against a guest", shore.suggestions_safe),
+    ("second_person", "Large corrections need a second person", shore.second_person),
+    ("look_ups_logged", "Look-ups logged are look-ups made", shore.look_ups_logged),
+    ("freeze_in_time", "A frozen band is refused within a second", shore.freeze_in_time),
+    ("catalogue_applied", "Shore's catalogue is applied once", shore.catalogue_applied),
+    ("events_ashore_once", "Every event is ashore exactly once", shore.events_ashore_once),
+    ("link_counted", "The link's bytes are counted right", shore.link_counted),
 )
+OUTAGE_CHECKS: tuple[Named, ...] = (("outage_survived", "An outage loses nothing", shore.outage_survived),)
 
 
 def _doors_left_out(seen: Observed, tries: Iterable[DoorTry], what: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import httpx
 
-from voyage.cast import CURRENCY, Person
+from voyage.cast import CURRENCY, Duty, Person
 
 POLL_S = 10  # one long poll
 ANSWER_LIMIT_S = 20.0
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """The gateway answered, and the answer is no."""
+    """The gateway (or shore) answered, and the answer is no."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(f"{code} ({status}): {detail}")
@@ -33,7 +33,7 @@ class Unreachable(Exception):
 
 
 class Gateway:
-    """One connection pool to the gateway, for clients with different tokens."""
+    """One connection pool to the gateway (or to shore), for clients with different tokens."""
 
     def __init__(self, base_url: str) -> None:
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
@@ -57,6 +57,15 @@ class Gateway:
             raise Refused(answer.status_code, str(problem.get("code", "http")), str(problem.get("detail", "")))
         return content if isinstance(content, dict) else {"items": content}
 
+    async def metrics(self) -> dict[str, float]:
+        """The figures for Prometheus, by name with its labels as it is written there."""
+        try:
+            answer = await self._http.get("/metrics", headers={"Accept": "text/plain"})
+        except httpx.HTTPError as error:
+            raise Unreachable(f"GET /metrics: {type(error).__name__}") from error
+        lines = [line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines if name}
+
     async def healthy(self) -> bool:
         try:
             await self.call("", "GET", "/healthz")
@@ -66,11 +75,12 @@ class Gateway:
 
 
 class Client:
-    """A system with a token of its own."""
+    """A system with a token of its own. looks: answers so far that showed something of a guest."""
 
     def __init__(self, gateway: Gateway, token: str) -> None:
         self._gateway = gateway
         self._token = token
+        self.looks = 0
 
     async def get(self, path: str) -> Json:
         return await self._gateway.call(self._token, "GET", path)
@@ -83,6 +93,12 @@ class Client:
 
     async def delete(self, path: str) -> Json:
         return await self._gateway.call(self._token, "DELETE", path)
+
+    async def looking(self, answer: Awaitable[Json]) -> Json:
+        """An answer about a guest: the gateway has to log it as a look-up."""
+        shown = await answer
+        self.looks += 1
+        return shown
 
 
 class Till(Client):
@@ -161,25 +177,32 @@ class Desk(Client):
         end = time.monotonic() + limit_s
         while True:
             left_s = max(0, min(POLL_S, round(end - time.monotonic())))
-            status = await self.get(f"/v1/jobs/{job}?wait_s={left_s}")
+            status = await self.looking(self.get(f"/v1/jobs/{job}?wait_s={left_s}"))
             if status["state"] in ("done", "failed") or time.monotonic() >= end:
                 return status
             await asyncio.sleep(0.02)
 
     async def cancel_job(self, job: str) -> Json:
-        return await self.delete(f"/v1/jobs/{job}")
+        return await self.looking(self.delete(f"/v1/jobs/{job}"))
+
+    async def set_pin(self, ref: str, pin: str) -> None:
+        await self.post(f"/v1/guests/{ref}/pin", {"pin": pin})
+
+    async def give_role(self, ref: str, duty: Duty) -> None:
+        """At every outlet; logging in takes the crew band and this PIN."""
+        await self.put(f"/v1/crew/{ref}", {"role": duty.role, "outlets": [], "pin": duty.pin})
 
     async def freeze(self, uid: str) -> Json:
-        return await self.post(f"/v1/bands/{uid}/freeze", {"reason": "lost", "by": "desk-1"})
+        return await self.looking(self.post(f"/v1/bands/{uid}/freeze", {"reason": "lost", "by": "desk-1"}))
 
 
 class Purser(Client):
     async def deposit(self, ref: str, amount_minor: int) -> Json:
         body = {"deposit_id": secrets.token_hex(8), "amount_minor": amount_minor}
-        return await self.post(f"/v1/guests/{ref}/deposits", body)
+        return await self.looking(self.post(f"/v1/guests/{ref}/deposits", body))
 
     async def void(self, tap_id: str) -> Json:
-        return await self.post(f"/v1/charges/{tap_id}/void", {"reason": "wrong price", "by": "purser-1"})
+        return await self.looking(self.post(f"/v1/charges/{tap_id}/void", {"reason": "wrong price", "by": "purser-1"}))
 
     async def refund(self, tap_id: str, amount_minor: int) -> Json:
         body = {
@@ -188,22 +211,24 @@ class Purser(Client):
             "reason": "returned",
             "by": "purser-1",
         }
-        return await self.post(f"/v1/charges/{tap_id}/refund", body)
+        return await self.looking(self.post(f"/v1/charges/{tap_id}/refund", body))
 
     async def dispute(self, tap_id: str) -> Json:
-        return await self.post(f"/v1/charges/{tap_id}/dispute", {"reason": "not ours"})
+        return await self.looking(self.post(f"/v1/charges/{tap_id}/dispute", {"reason": "not ours"}))
 
     async def evidence(self, tap_id: str) -> Json:
-        return await self.get(f"/v1/charges/{tap_id}/evidence")
+        return await self.looking(self.get(f"/v1/charges/{tap_id}/evidence"))
 
     async def resolve(self, tap_id: str, outcome: str) -> Json:
-        return await self.post(f"/v1/charges/{tap_id}/dispute/resolution", {"outcome": outcome, "by": "purser-1"})
+        return await self.looking(
+            self.post(f"/v1/charges/{tap_id}/dispute/resolution", {"outcome": outcome, "by": "purser-1"})
+        )
 
     async def settle(self, ref: str) -> Json:
-        return await self.post(f"/v1/guests/{ref}/settlement", {})
+        return await self.looking(self.post(f"/v1/guests/{ref}/settlement", {}))
 
     async def statement(self, ref: str) -> Json:
-        return await self.get(f"/v1/guests/{ref}/statement")
+        return await self.looking(self.get(f"/v1/guests/{ref}/statement"))
 
     async def ledger(self) -> Json:
         return await self.get("/v1/ledger/check")

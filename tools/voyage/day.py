@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from voyage.acts import PLAIN, Acts, StepFailed, Tell
-from voyage.client import Client, Purser, Refused
-from voyage.observed import EventSeen, Folio, FolioLine, LedgerFacts, Observed
+from voyage.acts import Acts, StepFailed, Tell
+from voyage.client import Purser, Refused
+from voyage.crewacts import PLAIN
+from voyage.observed import Folio, FolioLine, LedgerFacts, Observed
 from voyage.plan import DAY_ENDS, DAY_STARTS, Plan
 from voyage.steps import Step, Story, clock
 
 ON_FOLIO = ("posted", "voided", "refunded", "disputed")  # states of a charge that was on a folio once
-EVENT_PAGE = 500
-EVENT_PAGES_MAX = 1000
 OVERTIME_S = 180.0  # a busy machine may need longer than the plan; then it is a fault
 
 
@@ -44,14 +43,12 @@ class ShipClock:
 
 
 async def board(plan: Plan, acts: Acts, encoders: int, boarded: Callable[[], None]) -> None:
-    """Check everybody in and encode their bands, at as many desks as there are encoders."""
+    """Encode the bands of everybody who was imported, at as many desks as there are encoders."""
     waiting = list(reversed(plan.boarding))
 
     async def desk() -> None:
         while waiting:
-            check_in, encode = waiting.pop()
-            await acts.do(check_in)
-            await acts.do(encode)
+            await acts.do(waiting.pop())
             boarded()
 
     async with asyncio.TaskGroup() as group:
@@ -88,7 +85,7 @@ async def _carry_out(step: Step, story: Story, acts: Acts, seen: Observed, tell:
 
 
 async def settle(acts: Acts, purser: Purser, seen: Observed, settled: Callable[[], None], tell: Tell) -> None:
-    """Every folio is settled and read again; then the ledger and the event log are read."""
+    """Every folio is settled and read again; then the ledger is read."""
     for person, ref in acts.refs.items():
         try:
             await purser.settle(ref)
@@ -98,19 +95,6 @@ async def settle(acts: Acts, purser: Purser, seen: Observed, settled: Callable[[
         settled()
     tell(f"purser · {len(seen.folios)} folios settled", PLAIN)
     seen.ledger = ledger_of(await purser.ledger())
-    seen.events = await read_events(purser)
-
-
-async def read_events(client: Client) -> list[EventSeen]:
-    """The whole event log, page by page."""
-    events: list[EventSeen] = []
-    for _ in range(EVENT_PAGES_MAX):
-        after = events[-1].seq if events else 0
-        page = await client.get(f"/v1/events?after={after}&limit={EVENT_PAGE}")
-        events += [EventSeen(page["epoch"], e["seq"], e["name"].upper(), e["payload"]) for e in page["events"]]
-        if not page["events"]:
-            return events
-    raise TimeoutError(f"more than {EVENT_PAGES_MAX} pages of events")
 
 
 def folio_of(person: str, statement: dict[str, Any]) -> Folio:

@@ -23,12 +23,13 @@ def launch(
     pcsc: bool,
     bands: int,
     seed: int,
-    port: int,
+    port: int | None,
     seconds: float,
+    outage: float | None,
     keep: Path | None,
 ) -> int:
     """The exit status of `voyage demo` with these options; see its help."""
-    settings = Settings(once, report, pcsc, bands, seed, port, seconds, keep)
+    settings = Settings(once, report, pcsc, bands, seed, port, seconds, outage, keep)
     console = Console()
     try:
         outcome = asyncio.run(_until_signal(settings, console))

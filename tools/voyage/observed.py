@@ -82,6 +82,8 @@ class Correction:
     ok: bool
     detail: str = ""
     evidence: bool | None = None  # of a dispute: the tap's signature; None if a passive band gave none to check
+    waited: bool = False  # for a second person
+    approved: int = 0  # questions that the second person agreed to
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,112 @@ class BandFacts:
     person: str = ""  # who wore it; empty for a blank one
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A guest at a handheld's reader. ms: from the band in the field to the card. title: of what was suggested."""
+
+    crew: str
+    person: str
+    ms: float
+    named: bool  # the card has the preferred name
+    discreet: bool  # and not the full one
+    photo_bytes: int
+    title: str
+    says: str
+    allergies: tuple[str, ...] = field(default=(), repr=False)
+    diet: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CareSeen:
+    """What crew did for a guest besides serving: "note", "recovery", "put right", "search" or "emergency"."""
+
+    kind: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeSeen:
+    """A band reported lost, and what doors made of it. Seconds since the decision was taken.
+
+    where: "desk" or "shore". opened_s: door openings after it. refused_s: the first refusal; None if there was none.
+    """
+
+    where: str
+    band: str
+    opened_s: tuple[float, ...]
+    refused_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LooksSeen:
+    """Look-ups, by who made them: counted by the callers, and in the log's events; then as /metrics and the privacy
+    officer's page count the log itself. by_hand: who was also used by whoever watches the demo.
+    """
+
+    made: Mapping[str, int]
+    logged: Mapping[str, int]
+    counted: int
+    listed: int
+    emergencies: int
+    by_hand: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochAshore:
+    """Rows of one gateway's log in the shore's event table."""
+
+    gateway: str
+    epoch: int
+    events: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class AshoreSeen:
+    """The end of the day as shore tells it. again: events that came more than once and were stored once.
+
+    catalogue: (version issued, version the ship says it applied). waiting: events the gateway still has to send.
+    """
+
+    logs: tuple[EpochAshore, ...]
+    again: int
+    alarms: tuple[str, ...]
+    catalogue: tuple[int, int]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSeen:
+    """Bytes between gateway and broker: as the relay passed them on, and as the gateway counted at its socket."""
+
+    up_bytes: int
+    down_bytes: int
+    sent_bytes: int
+    received_bytes: int
+    events: int
+    json_bytes: int  # what the same events are as JSON
+
+    @property
+    def per_event(self) -> float:
+        return self.up_bytes / self.events if self.events else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSeen:
+    """The link cut on purpose. before, most, after: events waiting; passed_bytes: what came through meanwhile."""
+
+    asked_s: float
+    cut_s: float
+    before: int
+    most: int
+    after: int
+    passed_bytes: int
+    caught_up_s: float | None  # after the line was whole again; None: never
+
+
 @dataclass(slots=True)
 class Observed:
     """Everything that was seen. `doors` is every door of the ship: a check may ask for each of them."""
@@ -144,6 +252,14 @@ class Observed:
     ledger: LedgerFacts | None = None
     events: list[EventSeen] = field(default_factory=list)
     bands: list[BandFacts] = field(default_factory=list)
+    served: list[Served] = field(default_factory=list)
+    care: list[CareSeen] = field(default_factory=list)
+    freezes: list[FreezeSeen] = field(default_factory=list)
+    looks: LooksSeen | None = None
+    ashore: AshoreSeen | None = None
+    link: LinkSeen | None = None
+    outage_asked: bool = False
+    outage: OutageSeen | None = None
     steps_failed: list[str] = field(default_factory=list)  # steps that could not be carried out at all
     steps_done: int = 0
     steps_planned: int = 0

@@ -13,14 +13,21 @@ from voyage.cast import Cast, Person
 from voyage.steps import (
     KILLED,
     PHOTO,
+    BreakGlass,
     Buy,
     CheckIn,
     Dispute,
     Door,
     Encode,
     EveryDoor,
+    Find,
     Freeze,
+    FreezeAshore,
+    Greet,
+    Note,
+    Recover,
     Refund,
+    SignIn,
     Step,
     Story,
     Torn,
@@ -40,9 +47,9 @@ _MENU = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """boarding: done first, as fast as the desk can. day: the stories, side by side."""
+    """boarding: done first, as fast as the desk can, of guests who are on the manifest. day: stories, side by side."""
 
-    boarding: tuple[tuple[CheckIn, Encode], ...]
+    boarding: tuple[Encode, ...]
     day: tuple[Story, ...]
 
     @property
@@ -54,11 +61,7 @@ def build_plan(cast: Cast, seed: int, fill: int) -> Plan:
     """The day of `seed`. fill: everyday taps a person, 0..FILL_MAX: more for a longer day."""
     if not 0 <= fill <= FILL_MAX:
         raise ValueError(f"fill {fill}: choose 0 to {FILL_MAX}")
-    boarding = tuple(
-        (CheckIn(DAY_STARTS, person.key), Encode(DAY_STARTS, person.key, person.band))
-        for person in cast.people
-        if not person.late
-    )
+    boarding = tuple(Encode(DAY_STARTS, person.key, person.band) for person in cast.people if not person.late)
     # A draw of its own for every person: one more cabin does not change the day of the others.
     days = {person.key: _everyday(person, random.Random(f"{seed}/{person.key}"), fill) for person in cast.people}
     told = _told_stories()
@@ -94,6 +97,10 @@ def _told_stories() -> list[tuple[str, str, list[Step]]]:
         ("5010 of last week: a kept band", "", _kept_band()),
         ("a band nobody was given", "", _blank()),
         ("5012 b: disputes a charge, upheld", "5012-b", _dispute_upheld()),
+        ("crew 1: a shift at the bar", "crew-1", _at_the_bar()),
+        ("crew 2: a shift at the purser's desk", "crew-2", [SignIn(_at("08:02"), "crew-2")]),
+        ("crew 3: an emergency", "crew-3", _emergency()),
+        ("crew 4: watches the look-ups", "crew-4", [SignIn(_at("08:40"), "crew-4")]),
     ]
 
 
@@ -111,11 +118,28 @@ def _family() -> list[Step]:
     ]
 
 
+def _at_the_bar() -> list[Step]:
+    return [
+        SignIn(_at("08:04"), "crew-1"),
+        Find(_at("10:00"), "crew-1", "5018-b"),
+        Note(_at("12:05"), "crew-1", "5022-a", "prefers the table by the window"),
+        Recover(_at("15:00"), "crew-1", "5024-a", "lunch came late", "apologised, lunch on the house"),
+    ]
+
+
+def _emergency() -> list[Step]:
+    return [
+        SignIn(_at("08:20"), "crew-3"),
+        BreakGlass(_at("17:00"), "crew-3", "5016-b", "unwell on deck 5, medical team asks"),
+    ]
+
+
 def _dispute_upheld() -> list[Step]:
     return [
         Door(_at("08:06"), "5012-b", "gangway-2"),
         Buy(_at("11:15"), "5012-b", "pool-bar", "deck chair", 1500, name="deck-chair"),
         Dispute(_at("13:30"), "deck-chair", "uphold"),
+        Greet(_at("18:05"), "5012-b", "crew-1", "accept"),
         Door(_at("20:15"), "5012-b", "cabin-5012"),
     ]
 
@@ -176,6 +200,8 @@ def _lost_band() -> list[Step]:
         Buy(_at("18:40"), "spare-1", "bistro", "dinner for two", 7960),
         Door(_at("22:00"), "5016-a", "gangway-1", "frozen"),
         Door(_at("22:10"), "spare-1", "cabin-5016"),
+        FreezeAshore(_at("22:30"), "spare-1"),
+        Door(_at("22:50"), "spare-1", "cabin-5016", "frozen"),
     ]
 
 
@@ -199,6 +225,7 @@ def _killed() -> list[Step]:
         Door(_at("08:14"), "5018-b", "gangway-2"),
         Torn(_at("13:20"), "5018-b", "atrium", "lunch menu", 2150, how=KILLED),
         Door(_at("13:50"), "5018-b", "cabin-5018"),
+        Greet(_at("16:15"), "5018-b", "crew-1", "not_now"),
     ]
 
 
@@ -216,12 +243,13 @@ def _corrections() -> list[Step]:
     return [
         Door(_at("08:34"), "5020-a", "gangway-2"),
         Door(_at("08:48"), "5020-a", "cabin-5020"),
+        Greet(_at("09:10"), "5020-a", "crew-1", "accept"),
         Buy(_at("09:55"), "5020-a", "shop", "sun cream, wrong price", 8190, name="sun-cream"),
         Void(_at("10:20"), "sun-cream"),
         Buy(_at("12:50"), "5020-a", "bistro", "lunch for two", 4900, name="lunch"),
         Refund(_at("14:10"), "lunch", 1450),
         Buy(_at("18:20"), "5020-a", "shop", "binoculars", 18_900, proof=(PHOTO,), name="binoculars"),
-        Refund(_at("19:40"), "binoculars", 18_900),
+        Void(_at("19:40"), "binoculars", second="crew-2"),
     ]
 
 
@@ -233,6 +261,7 @@ def _pin_and_duplicate() -> list[Step]:
         Buy(_at("13:00"), "5022-a", "atrium", "round of drinks", 2750),
         Buy(_at("13:05"), "5022-a", "atrium", "round of drinks", 2750, "duplicate_tap"),
         Buy(_at("13:10"), "5022-a", "atrium", "second round", 2750, allow_duplicate=True),
+        Greet(_at("17:20"), "5022-a", "crew-1", "wrong"),
         Door(_at("18:30"), "5022-a", "cabin-5024", "wrong_cabin"),
         Door(_at("18:35"), "5022-a", "cabin-5022"),
     ]

@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from voyage.checks import Check
 from voyage.observed import Observed
+from voyage.verdict import Check
 
-SCHEMA = 1
+SCHEMA = 2
 VERSION_LIMIT_S = 10.0
 
 
@@ -50,6 +50,13 @@ def build_report(
             "bands": len(seen.bands),
             "passive_bands": sum(band.passive for band in seen.bands),
             "events": len(seen.events),
+            "link": _link(seen),
+            "look_ups": sum(seen.looks.logged.values()) if seen.looks else 0,
+            "cards_shown": len(seen.served),
+            "card_ms": [round(s.ms, 1) for s in seen.served],
+            "freeze_to_refusal_s": {
+                f.where: None if f.refused_s is None else round(f.refused_s, 3) for f in seen.freezes
+            },
             "seconds": {phase: round(value, 2) for phase, value in seconds.items()},
         },
         "checks": listed,
@@ -58,6 +65,23 @@ def build_report(
         "steward": version("steward-edge"),
         "machine": machine(),
     }
+
+
+def _link(seen: Observed) -> dict[str, Any]:
+    """Bytes as the relay in the middle of the line counted them."""
+    link = seen.link
+    if link is None:
+        return {}
+    figures: dict[str, Any] = {
+        "events_ashore": sum(log.events for log in seen.ashore.logs) if seen.ashore else 0,
+        "up_bytes": link.up_bytes,
+        "down_bytes": link.down_bytes,
+        "up_bytes_per_event": round(link.per_event, 1),
+        "json_bytes_per_event": round(link.json_bytes / link.events, 1) if link.events else 0,
+    }
+    if seen.outage is not None:
+        figures["outage"] = asdict(seen.outage)
+    return figures
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

@@ -7,45 +7,45 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from steward.errors import StewardError
-from voyage import day, night
+from voyage import day, evidence, night
+from voyage.aboard import Aboard, admit_all, import_guests
 from voyage.acts import Acts, StepFailed
 from voyage.bandproc import BandProcessError, find_micropython
-from voyage.cast import DOOR, ENCODER, TILL, Cast, build_cast
-from voyage.checks import Check, run_checks
-from voyage.client import Client, Desk, Gateway, Purser, Refused, Till, Unreachable
+from voyage.cast import DOOR, ENCODER, PRIVACY_OFFICER, Cast, build_cast
+from voyage.checks import run_checks
+from voyage.client import Client, Desk, Gateway, Purser, Refused, Unreachable
 from voyage.control import DoorControllers
 from voyage.guard import Guard
-from voyage.observed import Observed, Signal
+from voyage.handheld import Handheld
+from voyage.link import LinkWatch
+from voyage.observed import Observed
 from voyage.pcscd import PcscdError
 from voyage.pcscreaders import PcscReaders
 from voyage.plan import DAY_ENDS, DAY_STARTS, FILL_MAX, Plan, build_plan
+from voyage.process import ShipError
+from voyage.profiles import make_up
+from voyage.relay import Relay
 from voyage.report import build_report, micropython_version, write_report
 from voyage.scene import Lamp
 from voyage.screen import Screen
-from voyage.ship import (
-    HOST,
-    GatewayProcess,
-    ShipError,
-    Tokens,
-    check_writable,
-    free_port,
-    make_ship,
-    settings_text,
-)
+from voyage.ship import HOST, GatewayProcess, LinkPlan, check_writable, free_port, make_ship, page_port, settings_text
+from voyage.shore import Shore, ShoreProcess, make_shore
+from voyage.tending import first_trouble, in_background, unless_one_dies
+from voyage.verdict import Check
+from voyage.watching import taps_by_hand
 from voyage.wrists import VirtualBand, close_all, start_all
 
 BOARD_EVERY_S = 0.5
-DEATH_LIMIT_S = 2.0  # a gateway that stops answering may be about to end
-SECONDS_PER_FILL = 6  # a longer day has more ordinary taps
+OUTAGE_AT = 12 * 60  # ship's time
+SECONDS_PER_FILL = 5  # a longer day has more ordinary taps
 _TROUBLES = (
     ShipError,
     BandProcessError,
@@ -80,22 +80,10 @@ class Settings:
     pcsc: bool
     bands: int
     seed: int
-    port: int
+    port: int | None  # None: the usual one, if it is free
     seconds: float
+    outage: float | None  # seconds
     keep: Path | None
-
-
-@dataclass(slots=True)
-class Aboard:
-    """What is running once the ship is ready."""
-
-    gateway: GatewayProcess
-    http: Gateway
-    tokens: Tokens
-    controllers: DoorControllers
-    bands: list[VirtualBand]
-    pcsc_ports: Mapping[str, int]
-    ports: dict[str, int] = field(default_factory=dict)  # place -> where a band enters its field
 
 
 class Sailing:
@@ -110,10 +98,12 @@ class Sailing:
         self._plan: Plan = build_plan(self._cast, settings.seed, fill)
         self._clock = day.ShipClock(settings.seconds)
         doors = tuple(place.name for place in self._cast.of(DOOR))
-        self._seen = Observed(doors=doors, steps_planned=self._plan.steps + 2 * len(self._plan.boarding))
+        self._seen = Observed(doors=doors, steps_planned=self._plan.steps + len(self._plan.boarding))
+        self._seen.outage_asked = settings.outage is not None
         self._checks: list[Check] = []
         self._seconds: dict[str, float] = {}
         self._gateway: GatewayProcess | None = None
+        self._by_hand: set[str] = set()  # people whose bands were tapped by hand
 
     async def sail(self, stop: asyncio.Event) -> Outcome:
         """Until the day is over (once), or `stop` is set. Raises Trouble."""
@@ -138,7 +128,7 @@ class Sailing:
         except _TROUBLES as error:
             raise self._trouble(error) from error
         except ExceptionGroup as group:
-            if (first := _first_trouble(group)) is None:
+            if (first := first_trouble(group, _TROUBLES)) is None:
                 raise
             raise self._trouble(first) from group
 
@@ -152,64 +142,160 @@ class Sailing:
         """Start what a ship needs, one thing after the other; the stack ends it in reverse order."""
         settings = self._settings
         micropython = find_micropython()
-        port = free_port(settings.port)
+        port = page_port(settings.port)
         if settings.report is not None:
             check_writable(settings.report)
         guard = stack.enter_context(Guard())
         folder = stack.enter_context(self._ship_folder())
-        controllers = DoorControllers(self._light_up)
+        controllers = DoorControllers(self._scene.light_up)
         await controllers.start(self._seen.doors)
         stack.push_async_callback(controllers.close)
         pcsc = await stack.enter_async_context(PcscReaders(self._cast)) if settings.pcsc else None
         if pcsc is not None and pcsc.pid is not None:
             guard.add(pcsc.pid)
-        text = settings_text(self._cast, port, controllers.addresses, pcsc.names if pcsc else {}, datetime.now(UTC))
-        config, tokens = make_ship(folder, self._cast, text)
-
         await stack.enter_async_context(self._screen)
         self._set_scene(port, pcsc)
+        aboard = await self._launch(stack, guard, folder, controllers, pcsc, port)
+        work = self._whole_day(aboard, micropython)
+        await unless_one_dies((aboard.gateway, aboard.ashore), work)
+
+    async def _launch(
+        self,
+        stack: AsyncExitStack,
+        guard: Guard,
+        folder: Path,
+        controllers: DoorControllers,
+        pcsc: PcscReaders | None,
+        port: int,
+    ) -> Aboard:
+        """Shore's folder, the ship's, then both services; the relay stands between the gateway and its broker."""
+        scene, screen = self._scene, self._screen
+        scene.begin("making the ship and the shore")
+        broker_port = free_port(0)
+        relay = await stack.enter_async_context(Relay(broker_port))
+        shore_folder = await make_shore(folder, broker_port)
+        link = LinkPlan(broker_port, relay.port, shore_folder.key)
+        names = pcsc.names if pcsc else {}
+        text = settings_text(self._cast, port, controllers.addresses, names, datetime.now(UTC), link)
+        config, tokens = make_ship(folder, self._cast, text)
+
+        scene.begin("starting the gateway")
         gateway = GatewayProcess(config, folder / "gateway.log", pcsc.environment() if pcsc else None)
         stack.push_async_callback(gateway.stop)
         await gateway.start()
         self._gateway = gateway
         guard.add(gateway.pid)
-        self._screen.plain(f"gateway process {gateway.pid}, log {gateway.log}")
-        self._screen.plain(f"status page {self._scene.address}")
-        http = Gateway(f"http://{HOST}:{port}")
+        http = Gateway(self._address(port))
         stack.push_async_callback(http.close)
+        with self._timed("gateway"):
+            await gateway.wait_healthy(http.healthy)
+        screen.plain(f"gateway process {gateway.pid}, log {gateway.log}")
+
+        scene.begin("starting shore")
+        ashore = ShoreProcess(shore_folder.config, folder / "shore.log")
+        stack.push_async_callback(ashore.stop)
+        await ashore.start()
+        guard.add(ashore.pid)
+        with self._timed("shore"):
+            scene.fleet = await ashore.address()
+        fleet = Gateway(scene.fleet)
+        stack.push_async_callback(fleet.close)
+        screen.plain(f"shore process {ashore.pid}, log {ashore.log}")
         bands = [VirtualBand(band, folder / "bands") for band in self._cast.bands]
         stack.push_async_callback(close_all, bands)
-        aboard = Aboard(gateway, http, tokens, controllers, bands, pcsc.ports if pcsc else {})
-        await _unless_it_dies(gateway, self._whole_day(aboard, micropython))
+        handhelds = {p.key: Handheld(self._address(port), p.duty) for p in self._cast.crew if p.duty is not None}
+        for handheld in handhelds.values():
+            stack.push_async_callback(handheld.close)
+        return Aboard(
+            folder=folder,
+            gateway=gateway,
+            ashore=ashore,
+            http=http,
+            shore=Shore(fleet, shore_folder),
+            relay=relay,
+            tokens=tokens,
+            controllers=controllers,
+            bands=bands,
+            pcsc_ports=pcsc.ports if pcsc else {},
+            desk=Desk(http, tokens.desk),
+            purser=Purser(http, tokens.purser),
+            handhelds=handhelds,
+            profiles=make_up(self._cast.people),
+        )
 
     async def _whole_day(self, aboard: Aboard, micropython: str) -> None:
         """Boarding, the day, settlement, checks; then, unless it is for once, the night."""
         scene, seen = self._scene, self._seen
-        scene.begin("starting the gateway")
-        with self._timed("gateway"):
-            await aboard.gateway.wait_healthy(aboard.http.healthy)
-        scene.begin("starting bands", len(aboard.bands))
-        with self._timed("bands"):
-            await start_all(aboard.bands, scene.advance)
         monitor = Client(aboard.http, aboard.tokens.monitor)
-        readers = (await monitor.get("/v1/readers"))["items"]
-        aboard.ports = {reader["name"]: reader["port"] for reader in readers} | dict(aboard.pcsc_ports)
-        acts = self._acts(aboard)
-        async with _in_background(self._poll_board(monitor)):
+        watch = LinkWatch(aboard.http, aboard.shore, aboard.relay, scene.link)
+        acts = await self._muster(aboard, monitor)
+        by_hand = taps_by_hand(aboard, acts, self._cast, self._screen, self._by_hand, watched=not self._settings.once)
+        async with by_hand, in_background(self._poll_board(monitor), watch.keep_looking()):
             scene.begin("boarding", len(self._plan.boarding))
             with self._timed("boarding"):
                 await day.board(self._plan, acts, len(self._cast.of(ENCODER)), scene.advance)
             scene.begin("at sea")
             with self._timed("day"):
-                await day.live(self._plan, acts, self._clock, self._settings.seconds, seen, scene.tell)
+                await self._at_sea(acts, watch)
             scene.begin("settling folios", len(acts.refs))
             with self._timed("settlement"):
-                await day.settle(acts, Purser(aboard.http, aboard.tokens.purser), seen, scene.advance, scene.tell)
+                await day.settle(acts, aboard.purser, seen, scene.advance, scene.tell)
+            scene.begin("comparing with shore")
+            with self._timed("comparing"):
+                await self._collect(aboard, acts)
             scene.figures = await monitor.get("/v1/board")
+            await watch.look()
             self._conclude(aboard, acts, micropython)
             if not self._settings.once:
-                scene.begin("the day is over; the doors stay in use")
+                scene.begin("the day is over; doors and the bar stay in use")
                 await night.stroll(self._cast, acts, random.Random(self._settings.seed))
+
+    async def _muster(self, aboard: Aboard, monitor: Client) -> Acts:
+        """Bands are started, guests imported, and shore sends the catalogue."""
+        scene, base_url = self._scene, self._scene.address.rstrip("/")
+        scene.begin("starting bands, importing guests", len(aboard.bands))
+        with self._timed("bands"):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(start_all(aboard.bands, scene.advance))
+                imported = group.create_task(import_guests(aboard, self._cast, base_url))
+                catalogue = group.create_task(aboard.shore.publish_catalogue())
+        aboard.catalogue = catalogue.result()
+        readers = (await monitor.get("/v1/readers"))["items"]
+        aboard.ports = {reader["name"]: reader["port"] for reader in readers} | dict(aboard.pcsc_ports)
+        acts = Acts(
+            self._cast,
+            {band.band.key: band for band in aboard.bands},
+            aboard.ports,
+            aboard.controllers,
+            aboard.systems(self._cast),
+            self._seen,
+            scene.tell,
+            aboard.pcsc_ports,
+        )
+        await admit_all(acts, self._cast, imported.result())
+        scene.tell(f"manifest · {len(imported.result())} made-up guests and crew imported, with photos", "good")
+        return acts
+
+    async def _at_sea(self, acts: Acts, watch: LinkWatch) -> None:
+        """The day, and the outage in the middle of it if one was asked for."""
+        seconds, outage_s = self._settings.seconds, self._settings.outage or 0.0
+        async with asyncio.TaskGroup() as group:
+            living = day.live(self._plan, acts, self._clock, seconds + outage_s, self._seen, self._scene.tell)
+            group.create_task(living)
+            if outage_s:
+                noon = lambda: self._clock.until(OUTAGE_AT)  # noqa: E731 the clock starts with the day
+                group.create_task(watch.outage(outage_s, noon, self._seen, self._scene.tell))
+
+    async def _collect(self, aboard: Aboard, acts: Acts) -> None:
+        """What those outside the gateway say of the day. The order matters: reading the look-ups makes none."""
+        seen, http, shore = self._seen, aboard.http, aboard.shore
+        read = await evidence.read_looks(http, aboard.handhelds, acts.refs, aboard.lookers(), PRIVACY_OFFICER)
+        auditor = Client(http, aboard.tokens.auditor)
+        seen.events = await evidence.all_ashore(auditor, shore, await evidence.read_events(auditor))
+        by_hand = frozenset(acts.refs[person] for person in self._by_hand if person in aboard.handhelds)
+        seen.looks = evidence.looks_seen(read, seen.events, by_hand)
+        seen.ashore = await evidence.read_ashore(http, shore, aboard.catalogue)
+        seen.link = await evidence.read_link(http, aboard.relay, seen.events)
 
     def _conclude(self, aboard: Aboard, acts: Acts, micropython: str) -> None:
         seen = self._seen
@@ -218,7 +304,7 @@ class Sailing:
         self._checks = run_checks(seen)
         self._scene.checks = self._checks
         if self._settings.report is not None:
-            chosen = {name: getattr(self._settings, name) for name in ("pcsc", "bands", "seed", "seconds")}
+            chosen = {name: getattr(self._settings, name) for name in ("pcsc", "bands", "seed", "seconds", "outage")}
             report = build_report(
                 seen,
                 self._checks,
@@ -228,24 +314,6 @@ class Sailing:
                 seconds=self._seconds,
             )
             write_report(self._settings.report, report)
-
-    def _acts(self, aboard: Aboard) -> Acts:
-        tills = {
-            place.name: Till(aboard.http, aboard.tokens.tills[place.name], place.name, place.outlet or "")
-            for place in self._cast.of(TILL)
-        }
-        return Acts(
-            self._cast,
-            {band.band.key: band for band in aboard.bands},
-            aboard.ports,
-            aboard.controllers,
-            Desk(aboard.http, aboard.tokens.desk),
-            Purser(aboard.http, aboard.tokens.purser),
-            tills,
-            self._seen,
-            self._scene.tell,
-            aboard.pcsc_ports,
-        )
 
     async def _poll_board(self, monitor: Client) -> None:
         while True:
@@ -259,7 +327,7 @@ class Sailing:
         scene.bands, scene.passive = len(cast.bands), sum(band.passive for band in cast.bands)
         real = f", {len(pcsc.ports)} of them PC/SC" if pcsc else ""
         scene.readers = f"{len(cast.places)} readers{real}"
-        scene.address = f"http://{HOST}:{port}/"
+        scene.address = f"{self._address(port)}/"
         scene.note = "Ctrl-C ends the demo"
         scene.lamps = {door: Lamp() for door in self._seen.doors}
 
@@ -269,8 +337,8 @@ class Sailing:
             return scene.done / scene.total
         return (self._clock.now() - DAY_STARTS) / (DAY_ENDS - DAY_STARTS)
 
-    def _light_up(self, door: str, signal: Signal) -> None:
-        self._scene.light_up(door, signal)
+    def _address(self, port: int) -> str:
+        return f"http://{HOST}:{port}"
 
     def _figures(self) -> str:
         figures, seen = self._scene.figures, self._seen
@@ -280,6 +348,11 @@ class Sailing:
             f"{figures.get('charges_posted', 0)} charges, {sum(figures.get('refusals', {}).values())} refusals.",
             f"Half of all taps took {tap.get('p50', 0):.0f} ms, 99 in 100 at most {tap.get('p99', 0):.0f} ms.",
         ]
+        if (link := seen.link) is not None:
+            lines.append(
+                f"{link.events} events ashore over a link of {link.up_bytes / 1000:.1f} kB up and "
+                f"{link.down_bytes / 1000:.1f} kB down: {link.per_event:.0f} bytes an event."
+            )
         if self._settings.report is not None:
             lines.append(f"Report: {self._settings.report}")
         return "\n".join(lines)
@@ -322,39 +395,3 @@ def _own_folder(path: Path) -> Path:
     if any(path.iterdir()):
         raise ShipError(f"{path} is not empty: name a new folder with --keep")
     return path.resolve()
-
-
-async def _unless_it_dies(gateway: GatewayProcess, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; if the gateway's process ends meanwhile, that is what went wrong."""
-    working, dying = asyncio.create_task(work), asyncio.create_task(gateway.ended())
-    try:
-        await asyncio.wait((working, dying), return_when=asyncio.FIRST_COMPLETED)
-        if working.done() and not working.cancelled() and working.exception() is not None:
-            await asyncio.wait((dying,), timeout=DEATH_LIMIT_S)
-        if dying.done():
-            raise dying.result()
-        await working
-    finally:
-        working.cancel()
-        dying.cancel()
-        await asyncio.wait((working, dying))
-
-
-@asynccontextmanager
-async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Keep `work` running meanwhile; if it fails, so does the block."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(work)
-        yield
-        task.cancel()
-
-
-def _first_trouble(group: BaseExceptionGroup[Any]) -> Exception | None:
-    """The first error of the group that is a known trouble; None if any of them is not: that is a bug."""
-    _, unknown = group.split(_TROUBLES)
-    if unknown is not None:
-        return None
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else None

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from voyage.checks import Check
+from voyage.link import LinkFigures
 from voyage.observed import Signal
+from voyage.verdict import Check
 
 LOG_MAX = 200
 
@@ -41,8 +42,11 @@ class Scene:
     bands: int = 0
     passive: int = 0
     readers: str = ""
-    address: str = ""
+    address: str = ""  # of the gateway's pages
+    fleet: str = ""  # of shore's page
+    signs: tuple[str, ...] = ()  # how to sign in and tap
     note: str = ""
+    link: LinkFigures = field(default_factory=LinkFigures)
     figures: dict[str, Any] = field(default_factory=dict)  # the gateway's board
     lamps: dict[str, Lamp] = field(default_factory=dict)
     log: deque[Line] = field(default_factory=lambda: deque(maxlen=LOG_MAX))

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from voyage.checks import Check
 from voyage.scene import Line, Scene
 from voyage.table import Picture, checks_table, plain_line
+from voyage.verdict import Check
 
 FRAME_S = 0.25
 _ROWS_MIN, _COLUMNS_MIN = 20, 60

@@ -88,9 +88,20 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeAshore:
+    """A band is reported lost to the head office: shore's decision comes down the link."""
+
+    at: int
+    band: str
+
+
+@dataclass(frozen=True, slots=True)
 class Void:
+    """second: the crew member who must agree, if it is above what one person may give back alone."""
+
     at: int
     charge: str
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,70 @@ class Dispute:
     outcome: str
 
 
-Step = CheckIn | Encode | Door | EveryDoor | Buy | Torn | Freeze | Void | Refund | Dispute
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A crew member takes a handheld: band at the station, PIN, shift."""
+
+    at: int
+    crew: str
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """A guest holds the band to the station of a crew member, whose handheld shows the card.
+
+    says: what the guest answers to the suggestion: "accept", "not_now" or "wrong".
+    """
+
+    at: int
+    band: str
+    crew: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to remember about a guest for this shift."""
+
+    at: int
+    crew: str
+    person: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Something went wrong for a guest: a case is opened, nothing is sold to them, then it is put right."""
+
+    at: int
+    crew: str
+    person: str
+    what: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A guest is looked for by the beginning of their name."""
+
+    at: int
+    crew: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """Safety sees more than its purpose allows, with a reason that the privacy officer reads."""
+
+    at: int
+    crew: str
+    person: str
+    reason: str
+
+
+CrewStep = SignIn | Greet | Note | Recover | Find | BreakGlass
+Correcting = Void | Refund | Dispute
+Step = CheckIn | Encode | Door | EveryDoor | Buy | Torn | Freeze | FreezeAshore | Correcting | CrewStep
 
 
 @dataclass(frozen=True, slots=True)

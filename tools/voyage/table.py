@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
-from rich.align import Align
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
@@ -14,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from voyage.checks import Check
+from voyage.link import LinkFigures
 from voyage.scene import Lamp, Line, Scene
+from voyage.verdict import Check
 from voyage.words import words
 
 _TONES = {"good": "green", "bad": "bold red", "plain": "default"}
@@ -25,7 +25,8 @@ _SPLIT = (("exchange", "band"), ("compute", "decision"), ("commit", "disk"))
 _COUNTS_WIDTH = 8  # of " 123/456" behind a door's name
 _ACCENT = "cyan"
 _ROWS_COMPACT = 30  # below, doors are shown without counts
-_ROWS_OTHERS = 20  # of the picture without its doors, if what has just happened is to have four lines
+_WAITING_CALM = 20  # events that may wait while a batch is under way
+_ROWS_OTHERS = 22  # of the picture without its doors, if what has just happened is to have four lines
 
 
 class Picture:
@@ -54,7 +55,24 @@ def _head(scene: Scene) -> RenderableType:
     count = f" {scene.done} of {scene.total}" if scene.total else ""
     title = Text.assemble(("Steward", f"bold {_ACCENT}"), "  a ship's day on one machine")
     status = Text(f"{scene.phase}{count}", style="bold")
-    return Panel(grid, title=title, title_align="left", subtitle=status, subtitle_align="left", box=box.ROUNDED)
+    body = Group(grid, _link(scene.link))
+    return Panel(body, title=title, title_align="left", subtitle=status, subtitle_align="left", box=box.ROUNDED)
+
+
+def _link(link: LinkFigures) -> RenderableType:
+    """One line: what is ashore, what waits, and what it cost."""
+    state, style = ("cut", "bold red") if link.cut else ("up", "green") if link.connected else ("down", "yellow")
+    return Text.assemble(
+        ("Ashore ", "dim"),
+        (f"{link.ashore} events", "bold"),
+        (f"   {link.waiting} waiting", "bold yellow" if link.waiting > _WAITING_CALM else "dim"),
+        (f"   {link.up_bytes / 1000:.1f} kB up, {link.down_bytes / 1000:.1f} kB down", "dim"),
+        (f"   {link.per_event:.0f} bytes an event", "dim"),
+        ("   link ", "dim"),
+        (state, style),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 def _figures(scene: Scene) -> RenderableType:
@@ -171,12 +189,20 @@ def _log(log: Iterable[Line], room: int) -> RenderableType:
 
 
 def _foot(scene: Scene) -> RenderableType:
-    text = Text.assemble(
-        ("Status page ", "dim"),
+    """Where to look, and what to type."""
+    pages = Text.assemble(
+        ("Status ", "dim"),
         (scene.address, f"underline {_ACCENT}"),
-        (f"   {scene.note}" if scene.note else "", "dim"),
+        ("   Crew, purser ", "dim"),
+        (f"{scene.address}crew" if scene.address else "", f"underline {_ACCENT}"),
+        ("   Fleet ", "dim"),
+        (scene.fleet, f"underline {_ACCENT}"),
+        no_wrap=True,
+        overflow="ellipsis",
     )
-    return Align.left(text)
+    signs = ", ".join(scene.signs)
+    keys = f"Keys tap a band (then its PIN): {signs}.  {scene.note}" if signs else scene.note
+    return Group(Text(keys, style="dim", no_wrap=True, overflow="ellipsis"), pages)
 
 
 def checks_table(checks: Iterable[Check]) -> Table:
