@@ -50,7 +50,7 @@ from steward.web.schemas import (
 )
 
 _PURSER = frozenset({Role.PURSER})
-_AUDITOR = frozenset({Role.PURSER, Role.AUDITOR})
+_AUDITOR = frozenset({Role.AUDITOR})
 _CHARGE = "/v1/charges/{tap_id}"
 _GUEST = "/v1/guests/{ref}"
 EVENTS_MAX = 500
