@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -81,7 +82,7 @@ def test_init_makes_a_private_folder_with_all_that_is_needed(made: Path) -> None
     assert names == {"steward.toml", "passphrase", "keys.sealed", "api-tokens.json", "first-tokens.env"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (made, *made.iterdir()))
     tokens = dict(re.findall(r"^STEWARD_TOKEN_(\w+)=(stw_\S{43})$", (made / "first-tokens.env").read_text(), re.M))
-    assert set(tokens) == {"TILL", "DESK", "PURSER", "MONITOR"}
+    assert set(tokens) == {"TILL", "DESK", "PURSER", "MONITOR", "AUDITOR"}
     assert not any(token in (made / "api-tokens.json").read_text() for token in tokens.values())
     settings = tomllib.loads((made / "steward.toml").read_text())
     assert {reader["purpose"] for reader in settings["reader"]} == {"door", "till", "encoder", "crew"}
@@ -127,7 +128,7 @@ def test_init_leaves_nothing_behind_when_it_cannot(tmp_path: Path, option: str, 
 def test_check_config_says_what_it_found(ship: Path) -> None:
     done = steward("check-config", STEWARD_CONFIG=str(ship / "steward.toml"))
     assert done.returncode == 0
-    assert "good. Site 1, role authority, 4 API tokens." in done.stdout
+    assert "good. Site 1, role authority, 5 API tokens." in done.stdout
     assert "Pages and API: 127.0.0.1 port any free, without TLS: this machine only." in done.stdout
     assert "Outlets: bar (food_and_drink)." in done.stdout
     assert "Readers: desk (encoder), gangway (door)" in done.stdout
@@ -297,8 +298,8 @@ def test_certificates_from_the_command_line(ship: Path) -> None:
     trusted = ssl.create_default_context(cafile=str(ca / "ca.crt"))
     with running(ship / "steward.toml") as (_, url):
         assert url.startswith("https://")
-        with urllib.request.urlopen(url, timeout=LIMIT_S, context=trusted) as answer:
-            assert "<h1>aurora</h1>" in answer.read().decode()
+        with urllib.request.urlopen(url + "healthz", timeout=LIMIT_S, context=trusted) as answer:
+            assert json.load(answer)["gateway"] == "gw1"
     (ship / "gw1.key").chmod(0o644)
     done = steward("check-config", "--config", ship / "steward.toml")
     assert (done.returncode, "chmod 600" in done.stderr) == (2, True), done.stderr

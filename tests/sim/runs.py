@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.sim.checkers import Broken
@@ -14,11 +17,24 @@ _IN_MEMORY = Path("/dev/shm")  # shore's database is a real one: its syncs are w
 
 def voyage(seed: int, size: Size | None = None) -> Voyage:
     """One run. Raises Broken, with the seed and the faults there were."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as folder:
+    memory = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+    with _quiet(), tempfile.TemporaryDirectory(dir=memory) as folder:
         try:
             return run(sail(seed, Path(folder), size))
         except Stalled as stalled:
             raise Broken([str(stalled)], seed) from stalled
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """A run's faults are its own: nobody reads thousands of log lines about them."""
+    log = logging.getLogger("steward")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def outcome(seed: int) -> Voyage | str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -418,6 +417,3 @@ async def sail(seed: int, folder: Path, size: Size | None = None) -> Voyage:
         tuple(world.seen.faults),
         asyncio.get_running_loop().time(),
     )
-
-
-logging.getLogger("steward").setLevel(logging.CRITICAL)
