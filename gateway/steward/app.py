@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import stat
 import time
@@ -24,7 +23,7 @@ from steward.ports import Clock, Store, Tx
 from steward.services.crew import sweep
 from steward.services.manifest import ManifestService
 from steward.web.api import create_app
-from steward.web.server import HttpServer, HttpStopped, RunningHttp, bind, url_of
+from steward.web.server import HttpServer, HttpStopped, RunningHttp, bind, stopped_by_signal, url_of
 from steward.wiring_link import open_link
 from steward.wiring_ship import open_ship_pipe
 
@@ -110,16 +109,7 @@ class Gateway:
 
 async def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT. A second signal ends the process at once."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def on_signal() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in signals:
-        loop.add_signal_handler(number, on_signal)
+    stop = stopped_by_signal()
     gateway = await Gateway.start(config)
     try:
         print(f"Steward for {config.gateway.ship}: {gateway.url}", flush=True)

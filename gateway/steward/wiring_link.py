@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -81,16 +82,16 @@ async def open_link(config: Config, store: Store, clock: Clock, entropy: Entropy
     """Make the parts; connect nothing. Raises ConfigError."""
     check_link(config)
     broker = None if config.broker is None else await _open_broker(config, config.broker)
-    try:
-        if config.link is None:
-            return Link(broker)
+    if config.link is None:
+        return Link(broker)
+    with contextlib.ExitStack() as unless_done:
+        if broker is not None:
+            unless_done.callback(broker.close)
         secret = await store.write(client_secret)
         pipe = MqttPipe(mqtt_settings(config, config.link, broker, secret))
-        return Link(broker, _shore_link(config, config.link, store, clock, entropy, pipe))
-    except BaseException:
-        if broker is not None:
-            broker.close()
-        raise
+        link = Link(broker, _shore_link(config, config.link, store, clock, entropy, pipe))
+        unless_done.pop_all()
+    return link
 
 
 def client_secret(tx: Tx) -> str:

@@ -60,13 +60,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now_s
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """On the spot, so that the order of things never depends on a thread."""
-        future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - as a thread would: handed to whoever waits
-            future.set_exception(error)
-        return future
+        """On this thread, so that the order of things never depends on a thread."""
+
+        async def work() -> T:
+            return func(*args)
+
+        return self.create_task(work())
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

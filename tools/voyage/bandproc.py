@@ -161,11 +161,10 @@ class BandProcess:
             raise
         band = cls(process, link)
         if wait_ready:
-            try:
+            async with contextlib.AsyncExitStack() as unless_done:
+                unless_done.push_async_callback(band.kill)
                 await band._expect("ready", START_LIMIT_S)
-            except BaseException:
-                await band.kill()
-                raise
+                unless_done.pop_all()
         return band
 
     @property

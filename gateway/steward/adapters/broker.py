@@ -84,12 +84,11 @@ class EmbeddedBroker:
         except OSError as error:
             raise BrokerFault(f"{setup.folder} cannot hold the broker's files: {error.strerror}") from None
         broker = cls(setup, program, setup.port or _free_port(setup.host), lock)
-        try:
+        with contextlib.ExitStack() as unless_done:
+            unless_done.callback(broker.close)
             for grant in setup.grants if setup.tls is None else ():
                 _password(broker.password_file(grant.user))
-        except BaseException:
-            broker.close()
-            raise
+            unless_done.pop_all()
         return broker
 
     @property
@@ -252,20 +251,22 @@ def _password(path: Path) -> str:
 async def _take_lock(path: Path) -> int:
     """An exclusive lock that a child can hold on to. Raises BrokerFault, OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with contextlib.ExitStack() as unless_done:
+        unless_done.callback(os.close, descriptor)
+        for _ in range(int(LOCK_LIMIT_S / READY_POLL_S)):
+            if _try_lock(descriptor):
+                unless_done.pop_all()
+                return descriptor
+            await asyncio.sleep(READY_POLL_S)
+        raise BrokerFault(f"another broker works in {path.parent} (lock file {path}): stop it first")
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
-        async with asyncio.timeout(LOCK_LIMIT_S):
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return descriptor
-                except BlockingIOError:
-                    await asyncio.sleep(READY_POLL_S)
-    except TimeoutError:
-        os.close(descriptor)
-        raise BrokerFault(f"another broker works in {path.parent} (lock file {path}): stop it first") from None
-    except BaseException:
-        os.close(descriptor)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -48,10 +49,13 @@ class Dialler:
         context = self._fresh_context()
         connection = await self._connect()
         meter.watch(connection)
-        try:
+        with contextlib.ExitStack() as unless_done:
+            unless_done.callback(meter.settle)
+            unless_done.callback(connection.close)
             if context is None:
                 _, protocol = await loop.create_connection(make, sock=connection)
             else:
+                unless_done.callback(context.forget)  # perhaps it was the old session that they did not like
                 _, protocol = await loop.create_connection(
                     make,
                     sock=connection,
@@ -60,12 +64,7 @@ class Dialler:
                     ssl_handshake_timeout=HANDSHAKE_LIMIT_S,
                     ssl_shutdown_timeout=1.0,
                 )
-        except BaseException:
-            if context is not None:
-                context.last = None  # perhaps it was the old session that they did not like
-            connection.close()
-            meter.settle()
-            raise
+            unless_done.pop_all()
         return protocol
 
     def keep_session(self, transport: asyncio.BaseTransport) -> None:
@@ -83,18 +82,17 @@ class Dialler:
         last: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in found[:ADDRESSES_MAX]:
             connection = socket.socket(family, kind, protocol)
-            try:
-                connection.setblocking(False)
-                _tune(connection)
-                async with asyncio.timeout(TCP_LIMIT_S):
-                    await loop.sock_connect(connection, address)
-            except OSError as error:  # TimeoutError is one
-                connection.close()
-                last = error
-            except BaseException:
-                connection.close()
-                raise
-            else:
+            with contextlib.ExitStack() as unless_done:
+                unless_done.callback(connection.close)
+                try:
+                    connection.setblocking(False)
+                    _tune(connection)
+                    async with asyncio.timeout(TCP_LIMIT_S):
+                        await loop.sock_connect(connection, address)
+                except OSError as error:  # TimeoutError is one
+                    last = error
+                    continue
+                unless_done.pop_all()
                 return connection
         raise last
 
@@ -112,6 +110,9 @@ class _ResumingContext(ssl.SSLContext):
     """A client's context that offers the last session again; asyncio has no parameter for it."""
 
     last: ssl.SSLSession | None = None
+
+    def forget(self) -> None:
+        self.last = None
 
     def wrap_bio(
         self,

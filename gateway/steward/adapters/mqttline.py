@@ -8,6 +8,7 @@ only when it was dealt with: none is ever dropped here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import struct
 from collections.abc import Callable, Sequence
@@ -100,13 +101,12 @@ class MqttLine:
         if login is not None:
             client.username_pw_set(*login)
         line = cls(client, wire, on_message, on_lost)
-        try:
+        with contextlib.ExitStack() as unless_done:
+            unless_done.callback(line.abort, "not accepted")
             line._listen()
             client.connect("broker", keepalive=keep_alive_s)  # the name is not used: the wire is connected
             await line._answer("connect", 0, ANSWER_LIMIT_S)
-        except BaseException:
-            line.abort("not accepted")
-            raise
+            unless_done.pop_all()
         assert wire.transport is not None
         dialler.keep_session(wire.transport)
         return line

@@ -7,6 +7,7 @@ What serialises two workers on one gateway is the lock of that gateway's row, wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -136,11 +137,10 @@ class PostgresShore:
 
 async def _connect(conninfo: str) -> AsyncConnection[Any]:
     connection = await AsyncConnection.connect(conninfo, autocommit=True)
-    try:
+    with contextlib.ExitStack() as unless_done:
+        unless_done.callback(connection.pgconn.finish)
         await connection.execute(_DURABLE)
-    except BaseException:
-        connection.pgconn.finish()
-        raise
+        unless_done.pop_all()
     return connection
 
 

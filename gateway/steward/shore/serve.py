@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from steward.shore.store import ShoreStore
 from steward.shore.web import create_app
 from steward.shore.work import LinkIntake, Presence, Publisher
 from steward.web.bundle import Front
-from steward.web.server import HttpServer, RunningHttp, bind, url_of
+from steward.web.server import HttpServer, RunningHttp, bind, stopped_by_signal, url_of
 from steward.web.tokens import TokenFile
 
 if TYPE_CHECKING:
@@ -98,16 +97,7 @@ class ShoreService:
 
 async def serve(config: ShoreConfig) -> None:
     """Run until SIGTERM or SIGINT. A second signal ends the process at once."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def on_signal() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in signals:
-        loop.add_signal_handler(number, on_signal)
+    stop = stopped_by_signal()
     service = await ShoreService.start(config)
     try:
         print(f"Steward shore for {config.shore.fleet}: {service.url}", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,21 @@ from steward.web.connection import CONNECTIONS_MAX, Connection
 HTTP_GRACE_S = 3.0  # for answers being sent
 HANDSHAKE_S = 5.0
 BACKLOG = 128
+
+
+def stopped_by_signal() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets. A second signal ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def on_signal() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    return stop
 
 
 class HttpStopped(LocalError):
