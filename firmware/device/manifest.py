@@ -10,6 +10,7 @@ package(
         "app.py",
         "applet.py",
         "auth.py",
+        "battery.py",
         "board.py",
         "boards/__init__.py",
         "boards/esp32.py",

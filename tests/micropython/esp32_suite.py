@@ -14,7 +14,7 @@ from band.boards import esp32
 from band.errors import BoardError
 
 esp32._FOLDER = sys.argv[1]
-FAULT_PIN, STATUS_PIN = 26, 25
+FAULT_PIN, STATUS_PIN, CHARGER_PIN = 26, 25, 32
 seen = {}
 
 
@@ -80,6 +80,13 @@ def with_a_driver():
     seen["seeded apart"] = board.random(16) != board.random(16)
     seen["lengths"] = [len(board.random(size)) for size in (0, 4, 16, 33)]
     seen["button"] = board.button_pressed()
+    seen["cells"] = []
+    for input_mv in (1900, 2100, 1650, 0, 3000):
+        machine.ADC.microvolts = input_mv * 1000
+        seen["cells"].append(board.battery_percent())
+    machine.levels[CHARGER_PIN] = 0
+    seen["on the charger"] = [board.charging(), board.battery_percent()]
+    machine.levels[CHARGER_PIN] = 1
     loop.run(board)
     seen["armed"] = driver.armed
     seen["answers"] = [answer[-4:] for answer in driver.answers]

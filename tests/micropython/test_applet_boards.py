@@ -59,6 +59,8 @@ def test_the_esp32_board_on_a_real_micropython(tmp_path: Path) -> None:
     assert seen["seeded apart"]
     assert seen["lengths"] == [0, 4, 16, 33]
     assert seen["button"] is False
+    assert seen["cells"] == [44, 100, 0, 255, 255], "half the cell's voltage comes in; no cell and no divider are told"
+    assert seen["on the charger"] == [True, 255]
     assert seen["armed"] == ["04246f28010203"] * 3
     # The challenge of the first activation is gone in the second, and so is the application.
     assert seen["answers"] == ["9000", "91af", "911c", "9140", "9000"]

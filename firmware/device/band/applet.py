@@ -7,6 +7,7 @@ Whatever fails first is the whole answer, and any error ends the session.
 
 from bandwire import apdu
 from bandwire.aes import Aes
+from bandwire.condition import PDCAP2_SIZE, put_condition
 from bandwire.errors import AuthFailed, BadFrame, BadMac, BadPadding, BadParameter
 from bandwire.files import PLAIN
 from bandwire.session import CardAuth, Channel
@@ -57,6 +58,7 @@ class Applet:
         self.random = random
         self.wait_ms = wait_ms
         self.active = active
+        self.pdcap2 = bytearray(PDCAP2_SIZE)  # what authentication tells of the band: nothing, as the plain chip
         self.session: Channel | None = None
         self.pending_auth: CardAuth | None = None
         self.pending_version = 0  # the GetVersion frame that the next AF asks for; 0: none
@@ -74,6 +76,11 @@ class Applet:
         self.current_file = 0
         self.last_read = self.this_read = 0
         self.sdm_view = b""
+
+    def tell_condition(self, battery_percent: int, charging: bool) -> None:
+        """What the band says of itself from now on, if it is more than the plain chip."""
+        if self.active:
+            put_condition(self.pdcap2, battery_percent, charging)
 
     def end_session(self) -> None:
         if self.session is not None:

@@ -71,6 +71,6 @@ def _challenge(app: "Applet", key_no: int, pcdcap2: bytes) -> bytes:
     app.card.set_failures(key_no, total + 1, sequence + 1, 0)
     running = app.session
     app.pending_auth = CardAuth(
-        app.aes, key_no, app.card.key(key_no), app.random(16), running is None, pcdcap2, running
+        app.aes, key_no, app.card.key(key_no), app.random(16), running is None, pcdcap2, running, app.pdcap2
     )
     return app.pending_auth.challenge() + MORE

@@ -32,6 +32,14 @@ class Board(Protocol):
         """The 7-byte UID this hardware must have; None: whatever was drawn when the flash was formatted."""
         ...
 
+    def battery_percent(self) -> int:
+        """0 to 100, or BATTERY_UNKNOWN of bandwire.condition. Asked at each activation: at most a millisecond."""
+        ...
+
+    def charging(self) -> bool:
+        """Whether a charger fills the battery now."""
+        ...
+
     def sleep_ms(self, duration_ms: int) -> None: ...
 
     def signal(self, what: int) -> None:

@@ -64,6 +64,7 @@ def serve(board: "Board", nfc: NfcPort, applet: Applet) -> None:
         while event in (ACTIVATED, COMMAND):
             if event == ACTIVATED:
                 applet.reset()
+                applet.tell_condition(board.battery_percent(), board.charging())  # once, before any command
                 board.signal(signals.IN_FIELD)
             else:
                 nfc.respond(_process(applet, nfc.command()))

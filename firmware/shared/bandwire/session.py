@@ -6,6 +6,7 @@ One Channel serves both sides. Whatever goes wrong in it ends it: its keys are d
 from . import apdu
 from .aes import ZERO16, Aes
 from .cmac import cmac_t, equal, pad
+from .condition import PDCAP2_SIZE
 from .errors import AuthFailed, BadArgument, BadFrame, BadMac, BadPadding, StatusError, WireError
 from .files import FULL, PLAIN
 from .ints import need_length
@@ -150,7 +151,8 @@ class Channel:
 class ReaderAuth:
     """The reader's half of EV2First, or of EV2NonFirst inside `running`. For one run.
 
-    start() -> C-APDU, step(answer) -> C-APDU, finish(answer) -> Channel.
+    start() -> C-APDU, step(answer) -> C-APDU, finish(answer) -> Channel. Then `pdcap2` holds what the card told of
+    itself at First (condition.py), under the key it proved; empty at NonFirst.
     Raises StatusError, BadFrame or AuthFailed; then, and after success, `running` is wiped.
     """
 
@@ -176,6 +178,7 @@ class ReaderAuth:
         self._rnd_b = b""
         self._running = running
         self._next = 0
+        self.pdcap2 = b""
 
     def start(self) -> bytes:
         self._advance(0)
@@ -204,6 +207,7 @@ class ReaderAuth:
             raise AuthFailed("card did not prove the key")
         if running is None and plain[20] & 0x02:
             raise AuthFailed("card wants the LRP protocol")
+        self.pdcap2 = plain[20 : 20 + PDCAP2_SIZE] if running is None else b""
         kenc, kmac = session_keys(self._aes, self._key, self._rnd_a, self._rnd_b)
         return Channel(self._aes, kenc, kmac, ti, ctr, self._key_no)
 
@@ -232,6 +236,7 @@ class CardAuth:
     """The card's half of EV2First or EV2NonFirst, for one challenge.
 
     pcdcap2: what the reader sent, cut or zero-padded to 6 and echoed. running: the session NonFirst renews.
+    pdcap2: the card's own six bytes of First, see condition.py; it may change until accept().
     """
 
     def __init__(
@@ -243,6 +248,7 @@ class CardAuth:
         first: bool = True,
         pcdcap2: bytes = b"",
         running: Channel | None = None,
+        pdcap2: bytes | bytearray = bytes(PDCAP2_SIZE),
     ) -> None:
         need_length(rnd_b, 16, "RndB")
         if first == (running is not None):
@@ -255,6 +261,7 @@ class CardAuth:
         self._rnd_b = rnd_b
         self._first = first
         self._pcdcap2 = (pcdcap2 + bytes(6))[:6]
+        self._pdcap2 = pdcap2
         self._running = running
         self._ti = b""
         self._ctr = 0
@@ -298,7 +305,7 @@ class CardAuth:
         channel = Channel(self._aes, kenc, kmac, ti, self._ctr, self.key_no)
         answer = _rotl(rnd_a)
         if self._first:
-            answer = ti + answer + bytes(6) + self._pcdcap2
+            answer = ti + answer + self._pdcap2 + self._pcdcap2
         return self._aes.cbc_encrypt(self._key, ZERO16, answer), channel
 
     def _fresh_rnd_b(self) -> bytes:

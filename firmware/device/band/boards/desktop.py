@@ -12,6 +12,9 @@ The only place where keys, UID and random numbers can be preset, and where flash
   --cut N[:BYTES]      the N-th flash write from now stores only its first BYTES bytes (default half; `all`;
                        negative counts from the end), prints `cut` on stderr and stands still until killed
   --flash-fail N       the N-th flash write from now fails as on a full disk
+
+The file `battery` in the flash folder stands for the cell, read anew each time a reader's field comes: percent, and
+`charging` after a space if it is. Without it, or with anything else in it, the band does not know.
 """
 
 import os
@@ -26,6 +29,7 @@ from band.errors import BoardError
 from band.fileflash import FileFlash
 from band.nfc import NfcPort
 from band.store import Store
+from bandwire.condition import BATTERY_UNKNOWN
 
 _FLAGS = ("--passive",)
 _OPTIONS = ("--board", "--state", "--link", "--uid", "--keys", "--random", "--cut", "--flash-fail")
@@ -33,6 +37,7 @@ _HEAP_SLICE = 24576  # collect after this much was allocated, so that the peak s
 _ENOSPC = 28
 _AF_UNIX, _EADDRINUSE = 1, 98  # of Linux
 _STDERR = 2
+_CELL_TEXT_MAX = 16
 _CLAIM_TRIES, _CLAIM_PAUSE_MS = 20, 50  # a band just killed may take a moment to go
 
 
@@ -50,6 +55,7 @@ class DesktopBoard:
         self.active = "--passive" not in options
         self._uid = _hex(options, "--uid", 7) if "--uid" in options else None
         self._script = _hex(options, "--random", None) if "--random" in options else None
+        self._cell = folder + "/battery"
         self._flash = _open_flash(folder, options)
         self._nfc = _open_link(options.get("--link", "hex"))
         _prepare(self._flash, self._uid, _keys(options))
@@ -70,6 +76,21 @@ class DesktopBoard:
 
     def uid(self) -> bytes | None:
         return self._uid
+
+    def battery_percent(self) -> int:
+        words = self._read_cell()
+        percent = int(words[0]) if words and words[0].isdigit() else BATTERY_UNKNOWN
+        return percent if percent <= 100 else BATTERY_UNKNOWN
+
+    def charging(self) -> bool:
+        return self._read_cell()[1:] == ["charging"]
+
+    def _read_cell(self) -> list[str]:
+        try:
+            with open(self._cell) as file:
+                return file.read(_CELL_TEXT_MAX).split()
+        except (OSError, ValueError):
+            return []
 
     def sleep_ms(self, duration_ms: int) -> None:
         time.sleep_ms(duration_ms)

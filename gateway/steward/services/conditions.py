@@ -1,0 +1,33 @@
+"""A band's battery and last tap, written down in the transaction of the tap itself: no write to disk of its own.
+
+A tap under a clock that cannot be believed notes nothing: its time would be wrong, and the page shows times.
+"""
+
+from __future__ import annotations
+
+from bandwire.condition import Condition
+from bandwire.token import FLAG_ACTIVE
+from steward.domain.access import Shown
+from steward.domain.condition import KEPT_S, BandCondition, worth_writing
+from steward.domain.ids import Uid, uid_from
+from steward.ports import Tx
+from steward.services.taps import Tap
+
+
+def note_tap(tx: Tx, tap: Tap, told: Condition | None, shown: Shown) -> None:
+    """For a band that proved its key and shows its own token, whatever was decided of it."""
+    if shown.signature_ok and shown.token.uid == shown.uid:
+        note_condition(tx, tap, told, uid_from(shown.uid), active=bool(shown.token.flags & FLAG_ACTIVE))
+
+
+def note_condition(tx: Tx, tap: Tap, told: Condition | None, uid: Uid, *, active: bool) -> None:
+    """told: None from a passive band, or from one in a format we do not know."""
+    if not tap.clock_trusted:
+        return
+    percent, charging = (None, False) if told is None else (told.battery_percent, told.charging)
+    fresh = BandCondition(uid, active, percent, charging, tap.at_s)
+    known = tx.condition(uid)
+    if known is None:
+        tx.forget_conditions(tap.at_s - KEPT_S)
+    if worth_writing(known, fresh):
+        tx.put_condition(fresh)
