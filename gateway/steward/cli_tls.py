@@ -76,6 +76,9 @@ def issue(
         typer.Option("--host", help="A name or address that callers type; several times.", show_default=False),
     ] = None,
     client: Annotated[bool, typer.Option("--client", help="For the link to shore, not for serving.")] = False,
+    both: Annotated[
+        bool, typer.Option("--both", help="A server that also calls its like: a node of a NATS cluster.")
+    ] = False,
     ship: Annotated[
         str | None, typer.Option("--ship", help="The ship's name; with --client.", show_default=False)
     ] = None,
@@ -87,17 +90,19 @@ def issue(
 
     A server's goes into [http] certificate and private_key; every name of [http] names needs its --host. A client's
     names the gateway as SHIP/NAME, which the broker maps to what it may publish and read, or is shore's own, with
-    --name shore; it is written to NAME-client.crt and .key. A running gateway takes up renewed files by itself.
+    --name shore; it is written to NAME-client.crt and .key. A node of a NATS cluster is a server to clients and a
+    client of the other nodes at once: --both. A running gateway takes up renewed files by itself.
 
     \b
     Examples:
       steward tls issue ca --name gw1 --host gw1.aurora.ship --host 10.1.0.5
       steward tls issue ca --name gw1 --client --ship aurora
       steward tls issue ca --name shore --client
+      steward tls issue ca --name nats1 --both --host nats1.example
       steward tls issue ca --name gw1 --host gw1.aurora.ship --replace
     """
     with plain_errors():
-        order = _order(name, tuple(host or ()), ship, days, client=client)
+        order = _order(name, tuple(host or ()), ship, days, client=client, both=both)
         made = localca.issue(folder, order, _secret(passphrase_file), _now_s(), replace=replace)
         typer.echo(f"{made.certificate} and {made.private_key.name}: made, valid until {date(made.not_after_s)}")
 
@@ -118,14 +123,18 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="Certificates
                 typer.echo(f"{label:<12}{value}")
 
 
-def _order(name: str, hosts: tuple[str, ...], ship: str | None, days: int, *, client: bool) -> localca.Order:
+def _order(
+    name: str, hosts: tuple[str, ...], ship: str | None, days: int, *, client: bool, both: bool
+) -> localca.Order:
+    if both and client:
+        raise CertificateError("--both and --client exclude each other: a gateway's link needs --client only")
     if client and ship is None and name == SHORE:
         return localca.Order(f"{name}-client", SHORE, hosts, True, days)
     if client != (ship is not None):
         raise CertificateError("--ship is needed with --client (not with --name shore), and has no meaning without it")
     if client:
         return localca.Order(f"{name}-client", f"{ship}/{name}", hosts, True, days)
-    return localca.Order(name, name, hosts, False, days)
+    return localca.Order(name, name, hosts, False, days, both=both)
 
 
 def _lines(facts: CertificateFacts, now_s: int) -> list[tuple[str, str]]:

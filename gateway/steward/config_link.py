@@ -19,6 +19,7 @@ EMBEDDED = "embedded"
 MQTT_PORT, MQTTS_PORT = 1883, 8883
 SHORE_KEYS_MAX = 4
 GATEWAYS_MAX = 64
+BROKERS_MAX = 4
 
 _HOST = "[A-Za-z0-9.-]{1,253}|\\[[0-9a-fA-F:]{2,45}\\]"
 _URL = re.compile(rf"embedded|mqtts?://({_HOST})(:[0-9]{{1,5}})?/?")
@@ -40,11 +41,15 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """The broker through which shore is reached. host and port are None for our own, `url = "embedded"`."""
+    """The broker through which shore is reached. host and port are None for our own, `url = "embedded"`.
 
-    url: str
+    others: of its further addresses, if `url` is a list; all are as secure as the first.
+    """
+
+    url: str  # all of them, with commas
     host: str | None
     port: int | None
+    others: tuple[tuple[str, int], ...]
     tls: TlsFiles | None  # of ca, certificate and private_key
     password_file: Path | None  # on loopback only
     shore_keys: tuple[bytes, ...]
@@ -72,17 +77,20 @@ def read_link(table: Table, folder: Path, gateway: str) -> LinkSettings | None:
         return None
     if gateway in TAKEN:
         table.fail("url", f"cannot work for a gateway called {gateway}: change [gateway] name")
-    url = table.text("url", None, _URL, _URL_RULE)
-    host, port, secure = _place(table, url)
-    if host is not None and not secure and host not in LOOPBACK:
-        table.fail("url", f"has {host} without TLS: write mqtts:// and set ca, certificate and private_key")
+    urls = table.one_or_more("url", _URL, _URL_RULE, BROKERS_MAX)
+    host, port, secure = _place(table, urls[0])
+    others = tuple(_another(table, url, like=urls[0]) for url in urls[1:])
+    for name in (host, *(name for name, _ in others)):
+        if name is not None and not secure and name not in LOOPBACK:
+            table.fail("url", f"has {name} without TLS: write mqtts:// and set ca, certificate and private_key")
     password = table.optional_text("password_file", _PATH, "a path")
     if password is not None and (secure or host is None):
         table.fail("password_file", "is for a broker on this machine without TLS, mqtt://127.0.0.1: remove it")
     settings = LinkSettings(
-        url=url,
+        url=", ".join(urls),
         host=host,
         port=port,
+        others=others,
         tls=_tls(table, folder, needed=secure),
         password_file=None if password is None else folder / password,
         shore_keys=_shore_keys(table),
@@ -136,6 +144,17 @@ def _place(table: Table, url: str) -> tuple[str | None, int | None, bool]:
     if port == 0:
         table.fail("url", "has a port that is none: give 1 to 65535")
     return parts.hostname, port or (MQTTS_PORT if secure else MQTT_PORT), secure
+
+
+def _another(table: Table, url: str, *, like: str) -> tuple[str, int]:
+    if EMBEDDED in (url, like):
+        table.fail("url", "is a list with embedded in it: a broker of this gateway's own stands alone")
+    if url.partition(":")[0] != like.partition(":")[0]:
+        table.fail("url", "is a list of mqtt:// and mqtts://: take one of them for all")
+    host, port, _ = _place(table, url)
+    assert host is not None, "only our own has none"
+    assert port is not None
+    return host, port
 
 
 def _tls(table: Table, folder: Path, *, needed: bool) -> TlsFiles | None:

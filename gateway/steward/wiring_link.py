@@ -17,7 +17,7 @@ from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.config import Config
 from steward.config_link import BrokerSettings, LinkSettings, TlsFiles
 from steward.domain.topics import down_topic, link_topic
-from steward.errors import CertificateError, ConfigError
+from steward.errors import CertificateError, ConfigError, StoreUnavailable
 from steward.ports import Clock, Entropy, Store, Tx
 from steward.ports.sync import PipeMessage
 from steward.services.downlink import DownlinkService, DownlinkSettings
@@ -44,11 +44,12 @@ class ShoreLink:
     router: MessageRouter
 
     async def status(self) -> LinkStatus:
+        snapshot = await self.uplink.snapshot()
         return LinkStatus(
             url=self.url,
             trouble=self.pipe.trouble,
-            uplink=await self.uplink.snapshot(),
-            socket=self.pipe.counted(),
+            uplink=snapshot,
+            socket=snapshot.socket,
             down_versions=await self.downlink.versions(),
         )
 
@@ -72,8 +73,11 @@ class Link:
     async def status(self) -> LinkStatus | None:
         return None if self.shore is None else await self.shore.status()
 
-    def close(self) -> None:
-        """After the tasks have ended."""
+    async def close(self) -> None:
+        """After the tasks have ended, and before the store is closed."""
+        if self.shore is not None:
+            with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
+                await self.shore.uplink.save()
         if self.broker is not None:
             self.broker.close()
 
@@ -165,6 +169,7 @@ def mqtt_settings(
         login=login,
         presence=link_topic(own.ship, own.name, peer),
         keep_alive_s=link.keep_alive_s,
+        others=link.others,
     )
 
 
@@ -187,7 +192,7 @@ def _shore_link(
         ),
     )
     downlink = DownlinkService(store, clock, DownlinkSettings(own.ship, link.shore_keys), APPLIERS)
-    router = MessageRouter(pipe)
+    router = MessageRouter(pipe, uplink.overheard)
     router.on(uplink.topic, uplink.receive)
 
     async def decide(message: PipeMessage) -> None:

@@ -75,8 +75,7 @@ def make_ship(
     if config.ship is None or pipe is None:
         return Ship(store, settings)
     _check_role(config, config.ship, keyring.role)
-    router = MessageRouter(pipe)
-    tasks: dict[str, Run] = {"ship link": pipe.run, "ship messages": router.run}
+    tasks: dict[str, Run] = {"ship link": pipe.run}
     own, wanted = config.gateway, config.ship.allowances
     if keyring.role == AUTHORITY:
         changed = Bell(clock)
@@ -88,18 +87,21 @@ def make_ship(
         )
         books = PeerBooks(watched, clock, entropy, keyring, aes, allowances, settings.sun_required, on_alert)
         peers = Peers(own.ship, members, watched, clock, keyring, pipe, allowances, books, changed)
+        router = MessageRouter(pipe)
         for topic in peers.topics:
             router.on(topic, peers.receive)
         status = partial(_as_authority, members, peers)
-        return Ship(watched, settings, allowances, allowances, False, tasks | {"ship peers": peers.run}, status)
+        tasks |= {"ship messages": router.run, "ship peers": peers.run}
+        return Ship(watched, settings, allowances, allowances, False, tasks, status)
     settings, role = replace(settings, on_allowance=True), MemberRole(keyring.role)
     desk = EscrowDesk(store, clock, entropy, ChargeBook(settings), wanted) if role is MemberRole.TILL else None
     replica = Replica(own.ship, own.name, role, store, clock, entropy, keyring, pipe, desk)
     said = UplinkSettings(own.ship, own.name, PEER, __version__, utc_offset_s=own.utc_offset_min * 60)
     uplink = UplinkService(store, clock, entropy, pipe, said)
+    router = MessageRouter(pipe, uplink.overheard)
     router.on(replica.topic, replica.receive)
     router.on(uplink.topic, uplink.receive)
-    tasks |= {"ship replica": replica.run, "ship uplink": uplink.run}
+    tasks |= {"ship messages": router.run, "ship replica": replica.run, "ship uplink": uplink.run}
     return Ship(store, settings, desk, None, True, tasks, partial(_as_follower, store, replica, uplink))
 
 

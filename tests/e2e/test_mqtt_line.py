@@ -306,9 +306,68 @@ async def test_pauses_between_attempts_grow_to_their_limit(monkeypatch: pytest.M
     with pytest.raises(asyncio.CancelledError):
         await pipe.run()
     server.close()
-    assert mqtt.BACKOFF_FIRST_S / 2 <= pauses[0] <= mqtt.BACKOFF_FIRST_S
-    assert mqtt.BACKOFF_MAX_S / 2 <= pauses[-1] <= mqtt.BACKOFF_MAX_S
-    assert len(set(pauses)) == len(pauses)
+    for rounds, pause_s in enumerate(pauses, start=1):
+        bound_s = min(mqtt.BACKOFF_FIRST_S * 2**rounds, mqtt.BACKOFF_MAX_S)
+        assert mqtt.BACKOFF_MIN_S <= pause_s <= bound_s
+    assert len(set(pauses)) > 6
+
+
+def test_a_pause_is_anywhere_up_to_its_bound() -> None:
+    """Half of all gateways come back in the first half of it, or a broker's return would be a storm of them."""
+    pauses = [mqtt.pause_s(99) for _ in range(2000)]
+    assert all(mqtt.BACKOFF_MIN_S <= pause_s <= mqtt.BACKOFF_MAX_S for pause_s in pauses)
+    for part in range(4):
+        low_s = part * mqtt.BACKOFF_MAX_S / 4
+        assert 350 < sum(low_s <= pause_s < low_s + mqtt.BACKOFF_MAX_S / 4 for pause_s in pauses) < 650
+
+
+async def test_only_a_message_taken_makes_the_pauses_short_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that accepts and drops us is no better than one that is not there."""
+    asked: list[int] = []
+
+    def pause_s(rounds: int) -> float:
+        asked.append(rounds)
+        return 0.01
+
+    monkeypatch.setattr(mqtt, "pause_s", pause_s)
+    async with running_broker("nats", tmp_path) as broker, Relay(broker.port) as relay:
+        crowd = Crowd()
+        gateway = await crowd.join(broker.pipe(GW1, port=relay.port))
+        for generation in (2, 3, 4):
+            relay.cut()
+            await until(lambda generation=generation: gateway.generation == generation)  # type: ignore[misc]
+        assert asked[-3:] == sorted(asked)[-3:], "connected only, and each time later"
+        assert asked[-1] >= 3
+        await within(gateway.publish(UP, b"taken"))
+        relay.cut()
+        await until(lambda: gateway.generation == 5)
+        assert 0 in asked[3:]
+        await crowd.end()
+
+
+async def test_the_next_address_is_tried_and_the_first_comes_first_again(tmp_path: Path) -> None:
+    async with (
+        running_broker("nats", tmp_path) as broker,
+        Relay(broker.port) as first,
+        Relay(broker.port) as second,
+    ):
+        crowd = Crowd()
+        gateway = await crowd.join(broker.pipe(GW1, port=first.port, others=(("127.0.0.1", second.port),)))
+        assert (first.connections, second.connections) == (1, 0)
+        await within(gateway.publish(UP, b"over the first"))
+        first.refusing = True
+        first.cut()
+        await until(lambda: gateway.generation == 2)
+        assert second.connections == 1
+        await within(gateway.publish(UP, b"over the second"))
+        first.refusing = False
+        before = first.connections
+        second.cut()
+        await until(lambda: gateway.generation == 3)
+        assert (first.connections, second.connections) == (before + 1, 1)
+        await crowd.end()
 
 
 async def test_a_host_that_cannot_be_is_told_as_trouble(crowd: Crowd) -> None:

@@ -26,6 +26,7 @@ from steward.adapters.system import OsEntropy, SystemClock
 from steward.domain.batches import DownMessage, sign_down
 from steward.domain.downs import Freezes, encode_freeze
 from steward.domain.events import NewEvent, StoredEvent
+from steward.domain.tally import LINK
 from steward.domain.topics import TELEMETRY, down_topic
 from steward.ports import Tx
 from steward.services.router import MessageRouter
@@ -50,7 +51,6 @@ class Sender:
                 tx.append_event(NewEvent(event.type, event.at_s, event.payload))
 
         await self.store.write(work)
-        self.service.poke()
 
     async def waiting(self) -> int:
         return (await self.service.snapshot()).waiting.events
@@ -61,7 +61,7 @@ async def sender(folder: Path, pipe: MqttPipe) -> AsyncIterator[Sender]:
     store = SqliteStore.open(folder / "gateway.db", first_epoch=100)
     settings = UplinkSettings("aurora", "gw1", "shore", "1.2.3")
     service = UplinkService(store, SystemClock(), OsEntropy(), pipe, settings)
-    router = MessageRouter(pipe)
+    router = MessageRouter(pipe, service.overheard)
     router.on(service.topic, service.receive)
     made = Sender(store, pipe, service)
     made.tasks = [asyncio.create_task(run()) for run in (pipe.run, service.run, router.run)]
@@ -144,6 +144,10 @@ async def test_every_event_once_over_a_line_that_keeps_breaking(kind: str, tmp_p
             async with asyncio.timeout(120):
                 while await gateway.waiting():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
+            shown = await gateway.service.snapshot()
+            assert sum(shown.bytes_total.values()) == shown.socket.sent + shown.socket.received
+            assert shown.socket.sent > relay.up * 0.99, "counted at the socket, lost bytes too"
+            assert shown.bytes_total[LINK] < 0.2 * sum(shown.bytes_total.values())
         receiving.cancel()
         await asyncio.wait([receiving])
         await crowd.end()

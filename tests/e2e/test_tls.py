@@ -274,15 +274,14 @@ async def served(port: int, ca: Path) -> bytes:
 
 async def test_a_certificate_that_ends_soon_is_told_in_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ca = make_ca(tmp_path / "ca")
-    issue(tmp_path / "ca", days=30)
+    issue(tmp_path / "ca", days=20)
     with caplog.at_level(logging.WARNING):
         async with gateway_over_tls(tmp_path / "ship", ca.parent) as (gateway, _, _):
             certificate = gateway.parts.services.certificate()
     assert certificate is not None
-    assert (certificate.days_left, certificate.problem) == (29, "the certificate ends in 29 days: renew it")
+    assert (certificate.days_left, certificate.problem) == (19, "the certificate ends in 19 days: renew it")
     said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("tls.expires")]
-    assert len(said) == 1
-    assert "days=29" in said[0]
+    assert said == ["tls.expires certificate=http days=19 remedy=steward tls issue --replace"]
 
 
 async def test_every_address_of_the_machine_may_be_served_with_tls(tmp_path: Path, ca: Path) -> None:

@@ -20,7 +20,7 @@ from steward.domain.uplink import Ask, Uplink, UplinkLimits, fill, question
 
 TYPES = {
     1: EventType.BAND_ISSUED,
-    2: EventType.DOOR_OPENED,
+    2: EventType.STAFF_ALERT,
     3: EventType.CHARGE_POSTED,
     4: EventType.DOWN_APPLIED,
     5: EventType.LOOKED_UP,

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.e2e.brokerkit import free_port
 
+from steward.adapters import localca
 from steward.adapters.broker import find_program
 from steward.adapters.dial import ClientTls
 from steward.adapters.mqtt import MqttSettings
+from steward.adapters.system import OsEntropy
 from steward.shore.natsusers import users_file
 
 NODES = 3
@@ -33,37 +29,18 @@ def plain(user: str) -> str:
 
 
 class Authority:
-    """A CA that gives certificates for both uses, as routes between nodes need."""
+    """A CA as operators have it; a node's certificate is for both uses, as routes between nodes need."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
-        builder = self._builder(self._name, self._key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
-        self.ca = folder / "ca.crt"
-        self.ca.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+        self.ca = localca.new_ca(folder, "test CA", (), None, OsEntropy(), int(time.time()), 30)
 
     def issue(self, user: str) -> ClientTls:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
-        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-        builder = self._builder(subject, key.public_key()).add_extension(both, critical=False)
-        if user == "node":
-            builder = builder.add_extension(names, critical=False)
-        certificate, private_key = self._folder / f"{plain(user)}.crt", self._folder / f"{plain(user)}.key"
-        certificate.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
-        private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        private_key.chmod(0o600)
-        return ClientTls(self.ca, certificate, private_key)
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return x509.CertificateBuilder(
-            self._name, subject, key, x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=9)
-        )
+        is_node = user == "node"
+        hosts = ("localhost", "127.0.0.1") if is_node else ()
+        order = localca.Order(plain(user), user, hosts, not is_node, 9, both=is_node)
+        made = localca.issue(self._folder, order, None, int(time.time()), replace=True)
+        return ClientTls(self.ca, made.certificate, made.private_key)
 
 
 @dataclass

@@ -159,7 +159,6 @@ class GatewayEnd:
                 tx.append_event(NewEvent(event.type, event.at_s, event.payload))
 
         await self.store.write(work)
-        self.uplink.poke()
 
     async def events(self) -> list[StoredEvent]:
         return list(await self.store.read(lambda tx: tx.events(0, 1_000_000)))

@@ -133,7 +133,7 @@ def test_a_model_is_measured_and_a_catalogue_checked(operator: Operator, tmp_pat
         (("freeze", BAND, "--ship", "nowhere"), "no ship nowhere", 1),
         (("freeze", BAND, "--ship", "aurora", "--reason", "Anna lost it"), "--reason: is not", 2),
         (("deny", BAND, "--ship", "Bad Name"), "no ship", 1),
-        (("consent", "xx", "--purpose", "offers", "--given", "--ship", "aurora"), "guest: is not 16", 2),
+        (("consent", "xx", "--purpose", "suggestions", "--given", "--ship", "aurora"), "guest: is not 16", 2),
         (("ship", "add", "Bad Name", "--gateway", "gw1"), "name is 1 to 32", 1),
         (("release", "/nowhere", "--name", "x", "--version", "1", "--ship", "aurora"), "cannot be read", 2),
         (("backup", "/nowhere/x.db"), "there is no folder", 1),

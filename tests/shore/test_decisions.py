@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.shore.kit import NOW_S, table
 
-from steward.domain.batches import BadDown, DownMessage, open_down
+from steward.domain.batches import BadDown, DownMessage, open_down, sign_down
 from steward.domain.catalogue import Hours, Item, ItemId
+from steward.domain.consent import ConsentPurpose
 from steward.domain.downs import ENTRIES_MAX, decode_deny, decode_freeze
 from steward.domain.ids import GuestRef, OutletId, Uid
 from steward.domain.profiles import AgeGroup, Allergen, Diet
 from steward.domain.shorebodies import (
+    CONSENTS_MAX,
     ConsentChange,
     ModelRelease,
     decode_catalogue,
@@ -24,16 +28,18 @@ from steward.domain.shorebodies import (
     encode_releases,
     read_item,
 )
+from steward.domain.topics import CONSENT_KINDS, consent_kind
 from steward.errors import NotFound, Refused
 from steward.shore.decisions import (
+    SAME_WORD_S,
     Signer,
-    change_consents,
+    change_consent,
     deny,
     freeze,
     release_model,
     set_catalogue,
 )
-from steward.shore.downs import KEPT_PER_KIND, issue, message_of, newest
+from steward.shore.downs import KEPT_PER_KIND, KEPT_PER_SHARD, issue, message_of, newest
 from steward.shore.store import ShoreStore
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -115,11 +121,72 @@ async def test_a_model_takes_the_place_of_the_one_of_its_name(store: ShoreStore)
     assert decode_releases((await opened(store, "aurora", "release")).body) == (newer, other)
 
 
+def said(given: bool, at_s: int = NOW_S, guest: GuestRef = ANNA, purpose: str = "suggestions") -> ConsentChange:
+    return ConsentChange(guest, purpose, given, at_s)
+
+
+async def heard(store: ShoreStore, kind: str) -> tuple[ConsentChange, ...]:
+    return decode_consents((await opened(store, "aurora", kind)).body)
+
+
 async def test_the_newest_word_on_a_purpose_counts(store: ShoreStore) -> None:
-    yes, no = (ConsentChange(ANNA, "offers", given, NOW_S) for given in (True, False))
-    for change in (yes, yes, no):
-        await store.write(change_consents(signer(), "aurora", [change]))
-    assert decode_consents((await opened(store, "aurora", "consent")).body) == (no,)
+    for change in (said(True), said(True), said(False, NOW_S + 1), said(True, purpose="photo")):
+        await store.write(change_consent(signer(), "aurora", change))
+    assert set(await heard(store, consent_kind(ANNA))) == {said(False, NOW_S + 1), said(True, purpose="photo")}
+
+
+async def test_the_same_word_sent_twice_is_one_and_said_again_later_it_counts_anew(store: ShoreStore) -> None:
+    first = await store.write(change_consent(signer(), "aurora", said(False)))
+    twice = await store.write(change_consent(signer(), "aurora", said(False, NOW_S + SAME_WORD_S - 1)))
+    later = await store.write(change_consent(signer(), "aurora", said(False, NOW_S + SAME_WORD_S)))
+    assert (twice.new, twice.issued, later.new) == (False, first.issued, True)
+    assert await heard(store, consent_kind(ANNA)) == (said(False, NOW_S + SAME_WORD_S),)
+
+
+async def test_a_clock_put_back_makes_no_word_older_than_the_one_before(store: ShoreStore) -> None:
+    await store.write(change_consent(signer(), "aurora", said(True)))
+    await store.write(change_consent(signer(), "aurora", said(False, NOW_S - 9_000)))
+    assert await heard(store, consent_kind(ANNA)) == (said(False, NOW_S + 1),)
+
+
+async def test_a_change_sends_one_shard_and_a_full_one_lets_the_oldest_word_go(store: ShoreStore) -> None:
+    elsewhere = GuestRef("f" * 16)
+    await store.write(change_consent(signer(), "aurora", said(True, guest=elsewhere)))
+    crowd = [said(True, NOW_S - n, GuestRef(f"{n << 8:016x}")) for n in range(1, CONSENTS_MAX + 1)]
+    kind = consent_kind(ANNA)
+    assert {consent_kind(change.guest) for change in crowd} == {kind}
+    await store.write(issue(KEY, "aurora", kind, encode_consents(crowd), NOW_S, "test"))
+    assert (await store.write(change_consent(signer(), "aurora", said(False)))).issued.kind == kind
+    now = await heard(store, kind)
+    assert (len(now), now[-1], crowd[-1] in now, crowd[-2] in now) == (CONSENTS_MAX, said(False), False, True)
+    assert await heard(store, consent_kind(elsewhere)) == (said(True, guest=elsewhere),)
+
+
+def test_ten_thousand_guests_with_every_purpose_fit_with_room() -> None:
+    rng = random.Random(5)
+    shards: dict[str, list[ConsentChange]] = {}
+    for _ in range(10_000):
+        ref = GuestRef(rng.randbytes(8).hex())
+        words = [said(rng.random() < 0.5, NOW_S + n, ref, purpose) for n, purpose in enumerate(ConsentPurpose)]
+        shards.setdefault(consent_kind(ref), []).extend(words)
+    assert set(shards) == set(CONSENT_KINDS)
+    for kind, words in shards.items():
+        message = sign_down(DownMessage("aurora", kind, 1, NOW_S, encode_consents(words)), KEY)
+        assert decode_consents(open_down(message, [PUBLIC]).body) == tuple(words)
+        assert len(message) < 48_000
+
+
+def test_a_shard_that_is_full_is_still_a_message() -> None:
+    words = [said(True, 2**39, GuestRef(f"{n:016x}")) for n in range(CONSENTS_MAX)]
+    assert sign_down(DownMessage("aurora", "consent-00", 1, NOW_S, encode_consents(words)), KEY)
+    with pytest.raises(ValueError, match="4096"):
+        encode_consents([*words, said(True, guest=GuestRef("e" * 16))])
+
+
+async def test_few_versions_of_a_shard_are_kept(store: ShoreStore) -> None:
+    for number in range(KEPT_PER_SHARD + 3):
+        await store.write(change_consent(signer(NOW_S + number), "aurora", said(number % 2 == 0, NOW_S + number)))
+    assert await store.read(table("SELECT count(*) FROM down")) == [(KEPT_PER_SHARD,)]
 
 
 async def test_what_no_ship_would_take_is_refused_and_leaves_nothing(store: ShoreStore) -> None:

@@ -29,7 +29,7 @@ from steward.errors import Conflict, NotFound, Refused, StoreUnavailable
 from steward.shore.alarms import ALARMS_MAX, AlarmKind, alarms, clear, raise_alarm
 from steward.shore.ingest import Ingest
 from steward.shore.registry import add_ship, begin, boot, check_ship, renew_boot, ships
-from steward.shore.script import Script, change, one
+from steward.shore.script import Row, Script, change, insert_many, one, rows
 from steward.shore.store import ShoreStore
 
 
@@ -265,6 +265,29 @@ async def test_a_broken_rule_is_a_conflict_and_the_store_goes_on(store: ShoreSto
     with pytest.raises(Conflict):
         await store.write(change("INSERT INTO gateway (ship, gateway, added_s) VALUES (?, ?, ?)", "nowhere", "gw1", 1))
     assert await store.read(ships()) == ["aurora"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+async def test_new_rows_are_kept_all_or_none_whether_few_or_many(store: ShoreStore, count: int) -> None:
+    """However a store loads them. The bytes are what other forms trip over."""
+    columns = ("ship", "gateway", "epoch", "seq", "type", "at_s", "payload")
+    payload = b"\\x\t\n\x00\\.\r\xff'?%s"
+    some = [("aurora", "gw1", 9, seq, 101, -seq, payload) for seq in range(1, count + 1)]
+
+    def both() -> Script[None]:
+        yield from insert_many("event", columns, some)
+        yield from insert_many("event", columns, [])
+
+    def stored() -> Script[list[Row]]:
+        return (yield from rows("SELECT seq, at_s, payload FROM event WHERE epoch = 9 ORDER BY seq"))
+
+    await store.write(both())
+    expected = [(seq, -seq, payload) for *_, seq, _, _, _ in some]
+    assert [(seq, at_s, bytes(held)) for seq, at_s, held in await store.read(stored())] == expected
+    fresh = [("aurora", "gw1", 9, 1000 + seq, 101, 0, b"") for seq in range(count)]
+    with pytest.raises(Conflict):
+        await store.write(insert_many("event", columns, [*fresh, some[-1]]))
+    assert len(await store.read(stored())) == count
 
 
 async def test_a_read_cannot_write(store: ShoreStore) -> None:

@@ -26,7 +26,7 @@ CALLS: list[tuple[str, str, object, set[str]]] = [
     ("GET", "/v1/decisions", None, READERS),
     ("POST", "/v1/ships/aurora/deny", {"bands": [BAND], "reason": "stolen"}, DECIDERS),
     ("POST", "/v1/ships/aurora/freeze", {"bands": [BAND], "guests": [GUEST], "reason": "lost"}, DECIDERS),
-    ("POST", "/v1/ships/aurora/consents", {"guest": GUEST, "purpose": "offers", "given": False}, DECIDERS),
+    ("POST", "/v1/ships/aurora/consents", {"guest": GUEST, "purpose": "suggestions", "given": False}, DECIDERS),
     ("POST", "/v1/ships/aurora/releases", RELEASE, DECIDERS),
     ("POST", "/v1/alarms/clear", {"kind": "garbage", "ship": ""}, DECIDERS),
 ]
@@ -88,7 +88,8 @@ async def test_a_decision_over_the_api_is_signed_once_and_published(web: Web) ->
         ("/v1/ships/aurora/freeze", {"reason": "lost"}, 409),
         ("/v1/ships/aurora/releases", RELEASE | {"url": "http://plain.example"}, 422),
         ("/v1/ships/aurora/releases", RELEASE | {"size": -1}, 422),
-        ("/v1/ships/aurora/consents", {"guest": GUEST, "purpose": "offers", "given": "yes"}, 422),
+        ("/v1/ships/aurora/consents", {"guest": GUEST, "purpose": "suggestions", "given": "yes"}, 422),
+        ("/v1/ships/aurora/consents", {"guest": GUEST, "purpose": "gossip", "given": True}, 422),
         ("/v1/alarms/clear", {"kind": "gossip", "ship": ""}, 422),
     ],
 )

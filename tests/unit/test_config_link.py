@@ -56,6 +56,16 @@ def test_links_that_stay_on_this_machine(tmp_path: Path, url: str, place: tuple[
     assert (found.broker is not None) == (url == "embedded")
 
 
+def test_a_link_with_several_addresses(tmp_path: Path) -> None:
+    link = load(tmp_path, f'[link]\nurl = ["mqtts://a.example", "mqtts://b.example:1234"]\n{TLS}').link
+    assert link is not None
+    assert (link.host, link.port, link.others) == ("a.example", 8883, (("b.example", 1234),))
+    assert link.url == "mqtts://a.example, mqtts://b.example:1234"
+    alone = load(tmp_path, '[link]\nurl = ["mqtt://127.0.0.1"]\n').link
+    assert alone is not None
+    assert (alone.host, alone.others) == ("127.0.0.1", ())
+
+
 def test_a_broker_for_the_ships_other_gateways(tmp_path: Path) -> None:
     broker = load(tmp_path, f'[broker]\nhost = "0.0.0.0"\nport = 8883\ngateways = ["gw2"]\n{BROKER_TLS}').broker
     assert broker is not None
@@ -65,6 +75,14 @@ def test_a_broker_for_the_ships_other_gateways(tmp_path: Path) -> None:
 WRONG = [
     ("[link]\nkeep_alive_s = 60\n", "[link] url", "is missing"),
     ('[link]\nurl = "mqtt://shore.example"\n', "[link] url", "without TLS"),
+    ('[link]\nurl = ["mqtt://127.0.0.1", "mqtt://b.example"]\n', "[link] url", "has b.example without TLS"),
+    ('[link]\nurl = ["mqtt://127.0.0.1", "mqtts://b.example"]\n', "[link] url", "take one of them for all"),
+    ('[link]\nurl = ["mqtt://127.0.0.1", "embedded"]\n', "[link] url", "stands alone"),
+    ('[link]\nurl = ["embedded", "mqtt://127.0.0.1"]\n', "[link] url", "stands alone"),
+    ("[link]\nurl = []\n", "[link] url", "is an empty list"),
+    ('[link]\nurl = ["mqtt://127.0.0.1", 5]\n', "[link] url", "must be a list of texts"),
+    ('[link]\nurl = ["mqtt://127.0.0.1", "mqtt://user@127.0.0.1"]\n', "[link] url", "never with a user"),
+    (f"[link]\nurl = {['mqtt://127.0.0.1'] * 5}\n", "[link] url", "at most 4"),
     ('[link]\nurl = "mqtts://shore.example"\n', "[link] ca", "is missing"),
     (f'[link]\nurl = "mqtt://127.0.0.1"\n{TLS}', "[link] ca", "is for TLS"),
     ('[link]\nurl = "mqtts://user:secret@shore.example"\n', "[link] url", "never with a user or password"),

@@ -10,6 +10,7 @@ from tests.sim.loop import run
 
 from steward.domain.budget import DAY_S, Budget, ShipTime, ship_time
 from steward.domain.pacing import RTO_FIRST_MS, RTO_MAX_MS, RTO_MIN_MS, Pacing
+from steward.domain.tally import LINK
 from steward.domain.topics import (
     CLASS_WORDS,
     CLASSES,
@@ -42,16 +43,17 @@ DAWN, NOON, NIGHT = ShipTime(9, 0), ShipTime(9, DAY_S // 2), ShipTime(9, DAY_S -
 def test_a_quarter_goes_at_once_and_the_rest_with_the_day() -> None:
     budget = Budget({TELEMETRY: 1000})
     budget.begin(9, {})
-    budget.spend(TELEMETRY, 249)
+    budget.spend({TELEMETRY: 249})
     assert TELEMETRY in budget.allowed(DAWN)
-    budget.spend(TELEMETRY, 1)
+    budget.spend({TELEMETRY: 1})
     assert TELEMETRY not in budget.allowed(DAWN)
     assert TELEMETRY in budget.allowed(NOON)
-    budget.spend(TELEMETRY, 500)
+    budget.spend({TELEMETRY: 500})
     assert TELEMETRY not in budget.allowed(NOON)
-    budget.spend(TELEMETRY, 250)
+    budget.spend({TELEMETRY: 250})
     assert TELEMETRY not in budget.allowed(NIGHT)
     assert budget.held(NIGHT, [TELEMETRY, MONEY]) == {TELEMETRY}
+    budget.unsaved()
     budget.begin(10, {})
     assert TELEMETRY in budget.allowed(ShipTime(10, 0))
 
@@ -59,19 +61,25 @@ def test_a_quarter_goes_at_once_and_the_rest_with_the_day() -> None:
 def test_safety_and_money_are_counted_and_never_held() -> None:
     budget = Budget(dict.fromkeys(CLASSES, 0))
     budget.begin(9, {MONEY: 7})
-    budget.spend(MONEY, 10**9)
+    budget.spend({MONEY: 10**9, LINK: 6})
     assert budget.allowed(DAWN) == {SAFETY, MONEY}
-    assert budget.spent() == {1: 0, 2: 0, 3: 10**9 + 7, 4: 0, 5: 0}
+    assert budget.spent() == {1: 0, 2: 0, 3: 10**9 + 7, 4: 0, 5: 0, LINK: 6}
 
 
 def test_what_is_to_be_saved_is_given_out_once() -> None:
     budget = Budget({})
     budget.begin(9, {INSIGHT: 100})
-    budget.spend(INSIGHT, 5)
-    budget.spend(INSIGHT, 6)
+    budget.spend({INSIGHT: 5})
+    budget.spend({INSIGHT: 6})
     assert budget.unsaved() == {INSIGHT: 11}
     assert budget.unsaved() == {}
-    assert budget.spent()[INSIGHT] == 111
+    budget.not_saved(8, {INSIGHT: 11})
+    assert budget.unsaved() == {}, "that day is over"
+    budget.not_saved(9, {INSIGHT: 11})
+    budget.spend({INSIGHT: 1, MONEY: 2})
+    assert budget.unsaved() == {INSIGHT: 12, MONEY: 2}
+    budget.begin(9, {INSIGHT: 112, MONEY: 2})
+    assert budget.spent()[INSIGHT] == 112
     assert budget.allowed(DAWN) == set(CLASSES)
 
 

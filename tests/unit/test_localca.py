@@ -97,6 +97,16 @@ def test_a_client_is_known_by_ship_and_gateway(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("present")
+def test_one_for_both_uses_serves_and_calls(tmp_path: Path) -> None:
+    ca = new_ca(tmp_path)
+    node = issue(tmp_path, Order("nats1", "nats1", ("nats1.ship",), False, 9, both=True))
+    assert facts_of(read_chain(node.certificate)[0]).uses == ("server", "client")
+    shown = handshake(ca, node, "nats1.ship", node)
+    assert shown is not None
+    assert facts_of(shown).subject == "nats1"
+
+
+@pytest.mark.usefixtures("present")
 def test_a_ca_held_to_names_is_held_to_them_by_every_caller(tmp_path: Path) -> None:
     ca = new_ca(tmp_path, "aurora.ship", "10.1.0.0/16")
     handshake(ca, issue(tmp_path, Order("a", "a", ("gw1.aurora.ship", "10.1.0.5"), False, 9)), "10.1.0.5")
@@ -185,6 +195,7 @@ def test_nothing_outlives_its_ca(tmp_path: Path) -> None:
 
 ORDERS = {
     "no host": (Order("gw1", "gw1", (), False, 9), "at least one --host"),
+    "both without a host": (Order("n1", "n1", (), False, 9, both=True), "at least one --host"),
     "ca itself": (Order("ca", "ca", ("x",), False, 9), "not ca"),
     "a path": (Order("../x", "x", ("x",), False, 9), "--name"),
     "too long": (Order("gw1", "gw1", ("x",), False, 826), "--days is 1 to 825"),

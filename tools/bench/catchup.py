@@ -199,7 +199,6 @@ class _Run:
         """A freeze aboard in the middle of it all: it must not wait for what is queued."""
         event = fact(EventType.BAND_FROZEN, EPOCH, uid="04A1B2C3D4E5F6", guest="0" * 16, serial=1, epoch=1)
         self.freeze = (await self.store.write(lambda tx: tx.append_event(event)), _now_s())
-        self.uplink.poke()
 
 
 async def _sail(line: str, count: int, cuts: int, expected_s: float) -> Row:

@@ -18,8 +18,9 @@ from rich.table import Table
 from bench.typical import Ship, as_json
 from steward.domain.batches import Batch, encode_batch
 from steward.domain.events import EventType, StoredEvent
+from steward.domain.tally import publish_bytes
 from steward.domain.topics import CLASS_WORDS, class_of, up_topic
-from steward.services.uplink import BUSY_EVENTS, LEVEL_BUSY, LEVEL_IDLE, OVERHEAD_BYTES
+from steward.services.uplink import BUSY_EVENTS, LEVEL_BUSY, LEVEL_IDLE
 
 EVENTS = 20_000
 SIZES = (1, 10, 100, 500)
@@ -57,8 +58,9 @@ def measure(what: str, events: Sequence[StoredEvent], size: int) -> Row:
     level = level_of(size)
     zstd = zstandard.ZstdCompressor(level=level, write_content_size=True)
     for batch in batches(events, size):
-        ours += len(encode_batch(batch, level))
-        topics += len(up_topic(batch.ship, batch.gateway, batch.cls)) + OVERHEAD_BYTES
+        payload = encode_batch(batch, level)
+        ours += len(payload)
+        topics += publish_bytes(up_topic(batch.ship, batch.gateway, batch.cls), payload) - len(payload)
         text = as_json(batch.events)
         plain += len(text)
         packed += len(zstd.compress(text))

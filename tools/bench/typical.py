@@ -38,9 +38,9 @@ class Ship:
         raise AssertionError
 
     def _stream(self) -> Iterator[tuple[EventType, dict[str, Scalar]]]:
-        makers = (self._door, self._charge, self._look, self._offer, self._issue, self._applied)
+        makers = (self._door, self._charge, self._look, self._offer, self._issue, self._applied, self._alert)
         while True:
-            yield self._draw.choices(makers, (45, 25, 15, 10, 3, 2))[0]()
+            yield self._draw.choices(makers, (45, 25, 15, 10, 3, 2, 1))[0]()
 
     def _door(self) -> tuple[EventType, dict[str, Scalar]]:
         who, draw = self._draw.randrange(len(self._guests)), self._draw
@@ -120,6 +120,11 @@ class Ship:
 
     def _applied(self) -> tuple[EventType, dict[str, Scalar]]:
         return EventType.DOWN_APPLIED, {"kind": "catalogue", "version": self._draw.randrange(1, 9)}
+
+    def _alert(self) -> tuple[EventType, dict[str, Scalar]]:
+        till = f"till-{self._draw.randrange(60)}"
+        payload: dict[str, Scalar] = {"alert": "copied_band", "reader": till, "place": till}
+        return EventType.STAFF_ALERT, payload | {"uid": self._draw.choice(self._uids)}
 
 
 def as_json(events: Iterable[StoredEvent]) -> bytes:

@@ -28,6 +28,7 @@ class ByteMeter:
         self._sent = 0
         self._received = 0
         self._watched: socket.socket | None = None
+        self._seen = LinkBytes(0, 0)  # of the watched connection, when it was last looked at
         self._kernel_counts = False
 
     def watch(self, connection: socket.socket) -> None:
@@ -36,6 +37,7 @@ class ByteMeter:
         self._kernel_counts = _tcp_info(connection, still_to_send=False) is not None
         if self._kernel_counts:
             self._watched = connection.dup()
+            self._seen = LinkBytes(0, 0)
 
     def passed(self, sent: int, received: int) -> None:
         """What went through the connection; used where the kernel does not count."""
@@ -46,18 +48,24 @@ class ByteMeter:
     def settle(self) -> None:
         """The watched connection is over. What the kernel still holds for it goes out after this, so it counts."""
         if self._watched is not None:
-            found = _tcp_info(self._watched, still_to_send=True)
+            found = self._look(self._watched, still_to_send=True)
             self._watched.close()
             self._watched = None
-            if found is not None:
-                self._sent += found.sent
-                self._received += found.received
+            self._sent += found.sent
+            self._received += found.received
 
     def read(self) -> LinkBytes:
-        now = None if self._watched is None else _tcp_info(self._watched, still_to_send=False)
-        if now is None:
+        """It never goes back."""
+        if self._watched is None:
             return LinkBytes(self._sent, self._received)
+        now = self._look(self._watched, still_to_send=False)
         return LinkBytes(self._sent + now.sent, self._received + now.received)
+
+    def _look(self, watched: socket.socket, *, still_to_send: bool) -> LinkBytes:
+        """What the kernel says, or, if it says nothing any more, what it said last."""
+        found = _tcp_info(watched, still_to_send=still_to_send) or self._seen
+        self._seen = LinkBytes(max(found.sent, self._seen.sent), max(found.received, self._seen.received))
+        return self._seen
 
 
 def _tcp_info(connection: socket.socket, *, still_to_send: bool) -> LinkBytes | None:

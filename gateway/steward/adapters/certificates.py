@@ -99,6 +99,11 @@ def read_key(path: Path) -> PrivateKeyTypes:
         raise CertificateError(f"{path} holds no private key in PEM form: check the path") from None
 
 
+def end_of(path: Path) -> int:
+    """The unix second at which the first certificate of a file, or one that it needs, ends. Raises CertificateError."""
+    return min(facts_of(certificate).not_after_s for certificate in read_chain(path))
+
+
 def check_pair(certificate: Path, private_key: Path) -> CertificateFacts:
     """A server's certificate, which its key belongs to and which is not too weak. Raises CertificateError."""
     chain, key = read_chain(certificate), read_key(private_key)

@@ -37,8 +37,8 @@ class Dialler:
     """Connects to one place. TLS files are read again when they change, so that a renewed certificate is used."""
 
     def __init__(self, host: str, port: int, tls: ClientTls | None = None) -> None:
-        self._host = host
-        self._port = port
+        self.host = host
+        self.port = port
         self._tls = tls
         self._stamp: tuple[tuple[int, int, int], ...] = ()
         self._context: _ResumingContext | None = None
@@ -60,7 +60,7 @@ class Dialler:
                     make,
                     sock=connection,
                     ssl=context,
-                    server_hostname=self._host,
+                    server_hostname=self.host,
                     ssl_handshake_timeout=HANDSHAKE_LIMIT_S,
                     ssl_shutdown_timeout=1.0,
                 )
@@ -78,7 +78,7 @@ class Dialler:
 
     async def _connect(self) -> socket.socket:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         last: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in found[:ADDRESSES_MAX]:
             connection = socket.socket(family, kind, protocol)

@@ -41,13 +41,14 @@ _DNS = re.compile(r"(\*\.)?(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to issue. client: for the ship's link, else for a server. subject: the name inside."""
+    """What to issue. client: for the ship's link, else for a server; both: for either. subject: the name inside."""
 
     name: str  # of the files
     subject: str
     hosts: tuple[str, ...]
     client: bool
     days: int
+    both: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,13 @@ def issue(folder: Path, order: Order, secret: KeySecret | None, now_s: int, *, r
     end = min(begin + timedelta(days=order.days), ca.certificate.not_valid_after_utc)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, order.subject)])
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
-    use = ExtendedKeyUsageOID.CLIENT_AUTH if order.client else ExtendedKeyUsageOID.SERVER_AUTH
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH] if order.both or not order.client else []
+    uses += [ExtendedKeyUsageOID.CLIENT_AUTH] if order.both or order.client else []
     builder = (
         _builder(subject, ca.certificate.subject, key.public_key(), begin, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(issuer_key, critical=False)
     )

@@ -9,15 +9,13 @@ from steward.adapters.memory_tables import Tables
 from steward.adapters.store_rules import (
     BYTES_DAYS_KEPT,
     DOWNS_KEPT,
-    WAITING_SAMPLE,
     check_down,
     decode_payload,
     encode_payload,
 )
 from steward.domain.events import EventType, NewEvent, StoredEvent
-from steward.domain.topics import CLASSES
 from steward.errors import Conflict
-from steward.ports.sync import DownRecord, Waiting
+from steward.ports.sync import DownRecord
 
 Row = tuple[EventType, int, bytes]
 
@@ -107,20 +105,15 @@ class MemorySyncTx(Tables):
     def set_covered(self, peer: str, epoch: int, cls: int, seq: int) -> None:
         self._put(self._sync.covered, (peer, epoch, cls), seq)
 
-    def waiting(self, peer: str) -> Waiting:
-        covered = self.covered(peer)
-        events, size, oldest = 0, 0.0, []
-        for epoch, _ in self.epochs():
-            rows = self._log.rows.get(epoch, {})
-            for cls in CLASSES:
-                seqs = self._log.seqs.get((epoch, cls), [])
-                first = bisect_right(seqs, covered.get((epoch, cls), 0))
-                sample = [rows[seq] for seq in seqs[first : first + WAITING_SAMPLE]]
-                if sample:
-                    events += len(seqs) - first
-                    size += sum(len(payload) for _, _, payload in sample) * (len(seqs) - first) / len(sample)
-                    oldest.append(min(at_s for _, at_s, _ in sample))
-        return Waiting(events, round(size), min(oldest, default=None))
+    def count_of(self, cls: int, epoch: int, after_seq: int, upto_seq: int) -> int:
+        seqs = self._log.seqs.get((epoch, cls), [])
+        return max(bisect_right(seqs, upto_seq) - bisect_right(seqs, after_seq), 0)
+
+    def sizes_of(self, cls: int, epoch: int, after_seq: int, limit: int) -> tuple[int, int, int]:
+        rows, seqs = self._log.rows.get(epoch, {}), self._log.seqs.get((epoch, cls), [])
+        first = bisect_right(seqs, after_seq)
+        found = [rows[seq] for seq in seqs[first : first + max(limit, 0)]]
+        return len(found), sum(len(payload) for *_, payload in found), min((at_s for _, at_s, _ in found), default=0)
 
     def compared(self, peer: str, epoch: int) -> int:
         return self._sync.compared.get((peer, epoch), 0)

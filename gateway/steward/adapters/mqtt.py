@@ -1,7 +1,8 @@
 """The link to a broker: MQTT 3.1.1 at QoS 1 over a line that may be slow, long and often gone.
 
-`run` keeps a connection: it dials, waits longer after each failure, and subscribes again to what was asked for. The
-session is persistent, so the broker keeps what arrives for us while we are away; correctness does not rest on that.
+`run` keeps a connection: it dials one address after the other, waits longer after each round that got nowhere, and
+subscribes again to what was asked for. The session is persistent, so the broker keeps what arrives for us while we are
+away; correctness does not rest on that.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ KEEP_ALIVE_S = 300
 # Messages nobody has taken yet; then the connection is not read until half of them are gone. Brokers stop sooner, at
 # so many unacknowledged ones (64 by our files), and then acknowledgements of what we publish still come through.
 WAITING_MAX = 256
+BACKOFF_MIN_S = 0.05
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
-HEALTHY_AFTER_S = 10.0
 FILTERS_MAX = 64
 HERE, GONE = b"here", b"gone"
 
@@ -38,6 +39,7 @@ class MqttSettings:
     """Where, and as whom. client_id: the same over restarts, and not to be guessed by others.
 
     presence: a topic that holds "here" while there is a connection, and "gone" after. login: user and password.
+    others: addresses to try when the first does not answer; the first is tried again after each lost connection.
     """
 
     host: str
@@ -47,6 +49,7 @@ class MqttSettings:
     login: tuple[str, str] | None = field(default=None, repr=False)
     presence: str | None = None
     keep_alive_s: int = KEEP_ALIVE_S
+    others: tuple[tuple[str, int], ...] = ()
 
 
 class MqttPipe:
@@ -54,7 +57,8 @@ class MqttPipe:
 
     def __init__(self, settings: MqttSettings) -> None:
         self._settings = settings
-        self._dialler = Dialler(settings.host, settings.port, settings.tls)
+        addresses = ((settings.host, settings.port), *settings.others)
+        self._diallers = [Dialler(host, port, settings.tls) for host, port in addresses]
         self._meter = ByteMeter()
         self._line: MqttLine | None = None
         self._up = asyncio.Event()
@@ -64,6 +68,7 @@ class MqttPipe:
         self._arrived = asyncio.Event()
         self._held: MqttLine | None = None  # the connection that is not read
         self._trouble = ""
+        self._acknowledged = False  # the broker has taken something from us over this connection
         self._run: asyncio.Task[None] | None = None
 
     @property
@@ -86,6 +91,7 @@ class MqttPipe:
         if self._line is None:
             raise LinkDown("there is no connection to the broker")
         await self._line.publish(topic, payload, retain)
+        self._acknowledged = True
 
     async def subscribe(self, *filters: str) -> None:
         """As the port says. Raises Refused if the broker does not grant one of them now."""
@@ -119,17 +125,20 @@ class MqttPipe:
     async def run(self) -> None:
         """Stay connected, until cancelled."""
         self._run = asyncio.current_task()
-        loop, pause_s = asyncio.get_running_loop(), BACKOFF_FIRST_S
+        place = rounds = 0  # of the addresses; how often all of them were tried in vain
         while True:
-            began_s = loop.time()
-            trouble = await self._one_connection()
+            self._acknowledged = False
+            dialler = self._diallers[place]
+            trouble = await self._one_connection(dialler)
             if trouble != self._trouble:
-                _LOG.warning("link.down host=%s port=%d why=%s", self._settings.host, self._settings.port, trouble)
+                _LOG.warning("link.down host=%s port=%d why=%s", dialler.host, dialler.port, trouble)
             self._trouble = trouble
-            if loop.time() - began_s >= HEALTHY_AFTER_S:
-                pause_s = BACKOFF_FIRST_S
-            await asyncio.sleep(_jitter(pause_s))
-            pause_s = min(2 * pause_s, BACKOFF_MAX_S)
+            if self._acknowledged:
+                place = rounds = 0
+            else:
+                place = (place + 1) % len(self._diallers)
+                rounds += place == 0
+            await asyncio.sleep(pause_s(0 if place else rounds))
 
     async def close(self) -> None:
         """End `run`."""
@@ -137,14 +146,14 @@ class MqttPipe:
             self._run.cancel()
             await asyncio.wait([self._run])
 
-    async def _one_connection(self) -> str:
+    async def _one_connection(self, dialler: Dialler) -> str:
         """From dialling until it is lost; returns why it was."""
         settings = self._settings
         will = None if settings.presence is None else Will(settings.presence, GONE)
         try:
             line = await MqttLine.open(
                 settings.client_id,
-                self._dialler,
+                dialler,
                 self._meter,
                 self._take,
                 self._down,
@@ -157,14 +166,14 @@ class MqttPipe:
         except (OSError, UnicodeError) as error:  # UnicodeError: a host that can be no name, such as a..b
             return reason(error)
         try:
-            await self._use(line)
+            await self._use(line, dialler)
             return await asyncio.shield(line.lost)
         except LinkDown as error:
             return str(error)
         finally:
             await self._leave(line)
 
-    async def _use(self, line: MqttLine) -> None:
+    async def _use(self, line: MqttLine, dialler: Dialler) -> None:
         """Subscribe, say that we are here, and let others use it. Raises LinkDown."""
         refused = await line.subscribe(list(self._filters)) if self._filters else []
         if self._settings.presence is not None:
@@ -177,7 +186,7 @@ class MqttPipe:
         self._line = line
         self._generation += 1
         self._up.set()
-        _LOG.info("link.up host=%s port=%d", self._settings.host, self._settings.port)
+        _LOG.info("link.up host=%s port=%d", dialler.host, dialler.port)
 
     def _down(self, line: MqttLine) -> None:
         if self._line is line:
@@ -202,6 +211,11 @@ class MqttPipe:
             line.pause()
 
 
-def _jitter(pause_s: float) -> float:
-    """Between half of it and all of it: gateways that lost a broker together do not come back together."""
-    return pause_s * (0.5 + secrets.randbelow(1000) / 2000)
+def pause_s(rounds: int) -> float:
+    """Anywhere up to a bound that doubles with each round: gateways that lost a broker together come back apart.
+
+    A connection that got as far as a message the broker took begins anew: one that is accepted and at once dropped,
+    again and again, does not.
+    """
+    bound_s = min(BACKOFF_FIRST_S * 2.0 ** min(rounds, 16), BACKOFF_MAX_S)
+    return BACKOFF_MIN_S + (bound_s - BACKOFF_MIN_S) * secrets.randbelow(1001) / 1000

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steward.adapters.certificates import DAY_S, CertificateFacts, check_dates, check_names, check_pair, date
+from steward.adapters.certificates import CertificateFacts, check_dates, check_names, check_pair, date
 from steward.errors import CertificateError
 from steward.ports import ClockReading
+from steward.services.certificates import SOON_DAYS
 
 _LOG = logging.getLogger(__name__)
 
-WARN_DAYS = 30
 # TLS 1.2 with forward secrecy and authenticated encryption only; what TLS 1.3 offers needs no choosing.
 _CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 Stamp = tuple[tuple[int, int, int], ...]
@@ -45,7 +45,6 @@ class ServerTls:
         self._problem = ""
         self._leaf: CertificateFacts | None = None
         self._current: ssl.SSLContext | None = None
-        self._warned_day = 0
         self.context = _new_context()
         # Called at every handshake, whether the caller names a host or not.
         self.context.sni_callback = self._choose
@@ -57,7 +56,6 @@ class ServerTls:
         stamp = made._look()
         made._take(now)
         made._stamp = stamp
-        made.warn(now)
         return made
 
     def refresh(self, now: ClockReading) -> bool:
@@ -77,15 +75,10 @@ class ServerTls:
         _LOG.info("tls.renewed until=%s", date(self._facts.not_after_s))
         return True
 
-    def warn(self, now: ClockReading) -> None:
-        """Say in the log, once a day, that the certificate in use has expired or soon will."""
-        if not now.trusted or now.unix_s // DAY_S == self._warned_day:
-            return
-        days = self._facts.days_left(now.unix_s)
-        if days < WARN_DAYS:
-            self._warned_day = now.unix_s // DAY_S
-            until = date(self._facts.not_after_s)
-            _LOG.warning("tls.expires days=%d until=%s remedy=%s", days, until, "steward tls issue --replace")
+    @property
+    def not_after_s(self) -> int:
+        """When the certificate in use ends."""
+        return self._facts.not_after_s
 
     def status(self, now: ClockReading) -> TlsStatus:
         leaf = self._facts
@@ -142,7 +135,7 @@ def _no_passphrase() -> bytes:
 
 
 def _due(days: int, trusted: bool) -> str:
-    if not trusted or days >= WARN_DAYS:
+    if not trusted or days >= SOON_DAYS:
         return ""
     if days < 0:
         return "the certificate has expired: callers are refused"

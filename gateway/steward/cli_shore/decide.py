@@ -16,6 +16,7 @@ from steward.cli_common import plain_errors
 from steward.cli_shore.common import CONFIG_DEFAULT, ConfigOption, load, run_read, run_write
 from steward.domain.batches import BadDown
 from steward.domain.catalogue import Item
+from steward.domain.consent import ConsentPurpose
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import ConsentChange, ModelRelease, read_item
 from steward.errors import ConfigError
@@ -108,20 +109,20 @@ def catalogue(
 
 def consent(
     guest: Annotated[str, typer.Argument(metavar="GUEST", help="The guest's reference, 16 hex digits.")],
-    purpose: Annotated[str, typer.Option("--purpose", help="The purpose's code.")],
+    purpose: Annotated[ConsentPurpose, typer.Option("--purpose", help="What was asked.")],
     given: Annotated[bool, typer.Option("--given/--withdrawn", help="Yes or no.", show_default=False)],
     ship: ShipOption = None,
     file: ConfigOption = CONFIG_DEFAULT,
 ) -> None:
-    """Tell a ship what a guest agreed to, or took back, ashore.
+    """Tell a ship what a guest agreed to, or took back, ashore. A later word aboard counts before it.
 
     \b
     Example:
-      steward shore consent 3f9c0a1b2c3d4e5f --purpose recommendations --withdrawn --ship aurora
+      steward shore consent 3f9c0a1b2c3d4e5f --purpose suggestions --withdrawn --ship aurora
     """
     with plain_errors():
-        change = ConsentChange(_guest(guest), purpose, given, SystemClock().now().unix_s)
-    _decide(file, ship, False, lambda signer, name: decisions.change_consents(signer, name, [change]))
+        change = ConsentChange(_guest(guest), purpose.value, given, SystemClock().now().unix_s)
+    _decide(file, ship, False, lambda signer, name: decisions.change_consent(signer, name, change))
 
 
 def release(

@@ -294,7 +294,7 @@ def _read_digest(fields: object) -> Digest | None:
 def sign_down(message: DownMessage, private_key: Ed25519PrivateKey) -> bytes:
     """The message as it goes down. Raises ValueError for one that no gateway would take."""
     if not is_name(message.ship) or message.kind not in DOWN_KINDS or len(message.body) > DOWN_BODY_BYTES_MAX:
-        raise ValueError(f"a ship's name, one of {', '.join(DOWN_KINDS)}, and up to {DOWN_BODY_BYTES_MAX} bytes")
+        raise ValueError(f"a ship's name, a kind of decision, and up to {DOWN_BODY_BYTES_MAX} bytes are needed")
     if not is_count(message.version, COUNT_MAX) or message.version == 0 or not is_count(message.issued_s, COUNT_MAX):
         raise ValueError("versions count from 1; the time is unix seconds")
     signed = cbor2.dumps(_down_fields(message), canonical=True)

@@ -1,4 +1,4 @@
-"""Bytes a class may send in a day of the ship. Safety and money are counted and never held.
+"""Bytes of a class in a day of the ship, both ways at the socket. Safety and money are counted and never held.
 
 A quarter of the day's budget may go at once, the rest as the day goes on: one bad hour does not silence the day.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from steward.domain.topics import CLASSES, MONEY, SAFETY
+from steward.domain.tally import LINK, SPENDERS
+from steward.domain.topics import CLASS_WORDS, CLASSES, MONEY, SAFETY
 
 DAY_S = 86_400
 NEVER_HELD = (SAFETY, MONEY)
 AT_ONCE = 0.25
+SPENDER_WORDS = {**CLASS_WORDS, LINK: "link"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Budget:
     def __init__(self, limits: Mapping[int, int]) -> None:
         self._limits = {cls: limit for cls, limit in limits.items() if cls not in NEVER_HELD}
         self._day: int | None = None
-        self._spent: dict[int, int] = {}
+        self._spent = dict.fromkeys(SPENDERS, 0)
         self._unsaved: dict[int, int] = {}
 
     @property
@@ -42,18 +44,19 @@ class Budget:
         return self._day
 
     def begin(self, day: int, spent: Mapping[int, int]) -> None:
-        """Count on from what is known of this day. Take `unsaved` first: what was not saved is forgotten."""
+        """Count on from what is kept of this day. Save `unsaved` first: what was not saved counts as this day's."""
         self._day = day
-        self._spent = dict(spent)
-        self._unsaved = {}
+        self._spent = {cls: spent.get(cls, 0) + self._unsaved.get(cls, 0) for cls in SPENDERS}
 
-    def spend(self, cls: int, size: int) -> None:
-        self._spent[cls] = self._spent.get(cls, 0) + size
-        self._unsaved[cls] = self._unsaved.get(cls, 0) + size
+    def spend(self, shares: Mapping[int, int]) -> None:
+        """Bytes by class, and of LINK."""
+        for cls, size in shares.items():
+            self._spent[cls] += size
+            self._unsaved[cls] = self._unsaved.get(cls, 0) + size
 
     def spent(self) -> dict[int, int]:
-        """Today's bytes by class, every class named."""
-        return {cls: self._spent.get(cls, 0) for cls in CLASSES}
+        """Today's bytes by class, every class and LINK named."""
+        return dict(self._spent)
 
     def allowed(self, at: ShipTime) -> frozenset[int]:
         """The classes that may send now."""
@@ -68,6 +71,12 @@ class Budget:
         unsaved, self._unsaved = self._unsaved, {}
         return unsaved
 
+    def not_saved(self, day: int | None, unsaved: Mapping[int, int]) -> None:
+        """They could not be kept after all: to be given out again, if it is still that day."""
+        if day == self._day:
+            for cls, size in unsaved.items():
+                self._unsaved[cls] = self._unsaved.get(cls, 0) + size
+
     def _left(self, cls: int, at: ShipTime) -> float:
         released = min(AT_ONCE + at.second / DAY_S, 1.0)
-        return self._limits[cls] * released - self._spent.get(cls, 0)
+        return self._limits[cls] * released - self._spent[cls]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from steward.domain.events import EventType
+from steward.domain.ids import GuestRef
 from steward.errors import RemoteError
 
 ROOT = "steward/1"
@@ -13,7 +14,9 @@ CLASSES = (1, 2, 3, 4, 5)  # the hundreds of an event's type
 IDENTITY, SAFETY, MONEY, TELEMETRY, INSIGHT = CLASSES
 CLASS_WORDS = {IDENTITY: "identity", SAFETY: "safety", MONEY: "money", TELEMETRY: "telemetry", INSIGHT: "insight"}
 PEERS = ("shore", "ship")
-DOWN_KINDS = ("deny", "freeze", "catalogue", "consent", "release")
+# Consent comes down in shards by the first digits of a guest's reference: a change sends one of them, not all.
+CONSENT_KINDS = tuple(f"consent-{shard:02x}" for shard in range(32))
+DOWN_KINDS = ("deny", "freeze", "catalogue", "release", *CONSENT_KINDS)
 
 _CLASS_OF_WORD = {word: cls for cls, word in CLASS_WORDS.items()}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -77,6 +80,16 @@ def parse_down(topic: str) -> tuple[str, str]:
     if ours and is_name(levels[2]) and levels[4] in DOWN_KINDS:
         return levels[2], levels[4]
     raise BadTopic(f"{len(topic)} characters that are no steward/1/SHIP/down/KIND")
+
+
+def consent_kind(ref: GuestRef) -> str:
+    """The shard that this guest's words come down in."""
+    return CONSENT_KINDS[int(ref[:2], 16) * len(CONSENT_KINDS) // 256]
+
+
+def kind_word(kind: str) -> str:
+    """A kind of decision as people are shown it: the shards of consent are one."""
+    return "consent" if kind in CONSENT_KINDS else kind
 
 
 def matches(wanted: str, topic: str) -> bool:

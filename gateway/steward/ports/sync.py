@@ -119,15 +119,21 @@ class SyncTx(Protocol):
         """Also back to a lower seq: a peer that was restored from a backup has less than before."""
         ...
 
-    def waiting(self, peer: str) -> Waiting: ...
+    def count_of(self, cls: int, epoch: int, after_seq: int, upto_seq: int) -> int:
+        """How many events of the class have after_seq < seq <= upto_seq: reads that part of an index, no event."""
+        ...
+
+    def sizes_of(self, cls: int, epoch: int, after_seq: int, limit: int) -> tuple[int, int, int]:
+        """Of the first `limit` events of the class after a seq: how many, bytes of payload as stored, earliest time."""
+        ...
 
     # the daily comparison with a peer: up to where both sides agree on what the events say
     def compared(self, peer: str, epoch: int) -> int: ...
     def set_compared(self, peer: str, epoch: int, seq: int) -> None: ...
 
-    # bytes sent, by the ship's day and class
+    # bytes at the socket, by the ship's day and class; LINK (0) is what no class caused
     def bytes_spent(self, peer: str, day: int) -> Mapping[int, int]:
-        """By class; what is missing is 0."""
+        """By class and LINK; what is missing is 0."""
         ...
 
     def spend_bytes(self, peer: str, day: int, cls: int, count: int) -> None:

@@ -15,7 +15,7 @@ from steward.domain.batches import BadDown, DownMessage, open_down
 from steward.domain.downs import Freezes, decode_deny, decode_freeze
 from steward.domain.events import EventType, fact
 from steward.domain.guests import BandState
-from steward.domain.topics import DOWN_KINDS, BadTopic, parse_down
+from steward.domain.topics import DOWN_KINDS, BadTopic, kind_word, parse_down
 from steward.ports import Clock, Store, Tx
 from steward.ports.sync import DownRecord, PipeMessage
 from steward.services.checkin import deny_next, freeze_band
@@ -71,11 +71,14 @@ class DownlinkService:
         return outcome
 
     async def versions(self) -> dict[str, int]:
-        """The newest version of each kind that was applied; 0 for none."""
+        """The newest version of each kind that was applied, by its word; 0 for none."""
 
         def work(tx: Tx) -> dict[str, int]:
-            records = ((kind, tx.down(kind)) for kind in DOWN_KINDS)
-            return {kind: 0 if record is None else record.version for kind, record in records}
+            newest = dict.fromkeys(map(kind_word, DOWN_KINDS), 0)
+            for kind in DOWN_KINDS:
+                if (record := tx.down(kind)) is not None:
+                    newest[kind_word(kind)] = max(newest[kind_word(kind)], record.version)
+            return newest
 
         return await self._store.read(work)
 

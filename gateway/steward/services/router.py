@@ -12,10 +12,14 @@ HANDLERS_MAX = 32
 
 
 class MessageRouter:
-    """Handlers run one after the other, in the order of arrival: a slow one holds the broker back."""
+    """Handlers run one after the other, in the order of arrival: a slow one holds the broker back.
 
-    def __init__(self, pipe: Pipe) -> None:
+    overhear: told of every message before its handler, such as to count it.
+    """
+
+    def __init__(self, pipe: Pipe, overhear: Callable[[PipeMessage], None] | None = None) -> None:
         self._pipe = pipe
+        self._overhear = overhear
         self._handlers: list[tuple[str, Handler]] = []
 
     def on(self, topic_filter: str, handler: Handler) -> None:
@@ -28,6 +32,8 @@ class MessageRouter:
         """Subscribe, then hand out what arrives, until cancelled. What a handler raises ends it."""
         await self._pipe.subscribe(*dict.fromkeys(wanted for wanted, _ in self._handlers))
         async for message in self._pipe.messages():
+            if self._overhear is not None:
+                self._overhear(message)
             for wanted, handler in self._handlers:
                 if matches(wanted, message.topic):
                     await handler(message)

@@ -20,29 +20,33 @@ from steward.domain.batches import (
     decode_ack,
     encode_batch,
 )
-from steward.domain.budget import Budget, ShipTime, ship_time
+from steward.domain.budget import ShipTime, ship_time
 from steward.domain.digest import DIGEST_EVENTS_MAX, Digest, digest_events, next_range
 from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.tally import LINK
 from steward.domain.topics import CLASSES, TELEMETRY, ack_topic, up_topic
 from steward.domain.uplink import Ask, Load, Progress, Uplink, UplinkLimits, fill, question
 from steward.ports import Clock, Entropy, Store, Tx
-from steward.ports.sync import LinkDown, Pipe, PipeMessage, Waiting
+from steward.ports.sync import LinkBytes, LinkDown, Pipe, PipeMessage, Waiting
+from steward.services.backlog import Lane, Span, look
+from steward.services.spending import Spending
 
 _LOG = logging.getLogger(__name__)
+_NO_BYTES = LinkBytes(0, 0)
 
-POLL_S = 0.2  # how soon a new event is seen; `poke` is sooner
+POLL_S = 0.2  # how soon a new event is seen
 PUBLISH_MAX_S = 120.0
 SAVE_EVERY_MS = 10_000.0  # bytes spent, when no acknowledgement is being saved anyway
+SETTLE_EVERY_MS = 1_000.0  # whose the bytes at the socket are, when no acknowledgement comes
 COMPARE_EVERY_MS = 60_000.0  # between questions for a digest that got no answer
 COMPARE_TRIES = 3
 BUSY_EVENTS = 100  # from so many in a batch on, the line is slower than compressing harder
 LEVEL_IDLE, LEVEL_BUSY = 3, 9
-OVERHEAD_BYTES = 8  # MQTT's own, besides topic and payload
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkSettings:
-    """ship, gateway: as in topics. budget: bytes a day by class; safety and money are only counted."""
+    """ship, gateway: as in topics. budget: bytes a day by class, both ways; safety and money are only counted."""
 
     ship: str
     gateway: str
@@ -55,7 +59,11 @@ class UplinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class UplinkSnapshot:
-    """How the link to a peer is doing. Counts are since this process started, bytes since the ship's midnight."""
+    """How the link to a peer is doing. Counts are since this process started.
+
+    bytes_today, bytes_total: by class and LINK, both ways at the socket, since the ship's midnight and since the start;
+    bytes_total adds up to `socket`.
+    """
 
     peer: str
     connected: bool
@@ -69,9 +77,11 @@ class UplinkSnapshot:
     lost: int  # batches that were sent once more
     rewound: int  # times the peer had less than before
     diverged: int  # ranges that the peer has otherwise
-    bytes_today: Mapping[int, int]  # by class, counted as MQTT messages
+    bytes_today: Mapping[int, int]
     held_by_budget: frozenset[int]  # classes
     budget: Mapping[int, int] = field(default_factory=dict)  # bytes a day by class; others are not limited
+    bytes_total: Mapping[int, int] = field(default_factory=dict)
+    socket: LinkBytes = _NO_BYTES
 
 
 @dataclass(slots=True)
@@ -86,7 +96,7 @@ class _Comparing:
 
 
 class UplinkService:
-    """Hand `receive` every message under `topic`; run `run` under a supervisor."""
+    """Hand `receive` every message under `topic`, and `overheard` all of the pipe; run `run` under a supervisor."""
 
     def __init__(self, store: Store, clock: Clock, entropy: Entropy, pipe: Pipe, settings: UplinkSettings) -> None:
         self._store = store
@@ -96,7 +106,8 @@ class UplinkService:
         self._settings = settings
         self.topic = ack_topic(settings.ship, settings.gateway, settings.peer)
         self._uplink: Uplink | None = None
-        self._budget = Budget(settings.budget)
+        self._spending = Spending(pipe, settings.peer, settings.budget)
+        self._backlog: Mapping[Lane, Span] = {}
         self._anchor: tuple[float, float] | None = None  # unix seconds and monotonic ms, as last believed
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
@@ -109,21 +120,16 @@ class UplinkService:
         self._rewound = 0
         self._diverged = 0
 
-    def poke(self) -> None:
-        """There is a new event that should not wait for the next look."""
-        self._wake.set()
-
     async def run(self) -> None:
         """Send for ever. Raises what the store raises; started again, it begins with asking the peer."""
         self._uplink = uplink = await self._begin()
         self._generation = 0
         try:
             while True:
-                if not self._pipe.is_connected:
-                    uplink.disconnected()
-                    self._connected_s = None
-                    await self._pipe.connected()
-                await self._turn(uplink)
+                if self._pipe.is_connected:
+                    await self._turn(uplink)
+                else:
+                    await self._away(uplink)
         finally:
             for task in self._sending:
                 task.cancel()
@@ -136,8 +142,11 @@ class UplinkService:
         try:
             ack = decode_ack(message.payload)
         except BadBatch as error:
+            self._spending.received(message)
             _LOG.warning("uplink.bad_ack peer=%s detail=%s", self._settings.peer, error)
             return
+        self._spending.received(message, ack.answers)
+        self._spending.settle(self._clock.monotonic_ms())
         progress = uplink.acknowledge(ack, self._clock.monotonic_ms())
         if progress.rewound:
             self._rewound += 1
@@ -146,9 +155,24 @@ class UplinkService:
             await self._save(progress)
         self._wake.set()
 
+    def overheard(self, message: PipeMessage) -> None:
+        """Of every message on the pipe: the bytes of one that is not for us are no class's."""
+        if message.topic != self.topic:
+            self._spending.received(message)
+
+    async def save(self) -> None:
+        """Keep what was spent until now. Raises what the store raises; it is tried again with the next saving."""
+        self._saved_ms = self._clock.monotonic_ms()
+        self._spending.settle(self._saved_ms)
+        with self._spending.saving() as unsaved:
+            if unsaved:
+                await self._store.write(unsaved.keep)
+
     async def snapshot(self) -> UplinkSnapshot:
         uplink, now_ms = self._uplink, self._clock.monotonic_ms()
-        waiting = await self._store.read(lambda tx: tx.waiting(self._settings.peer))
+        self._spending.settle(now_ms)
+        known = self._backlog
+        waiting, self._backlog = await self._store.read(lambda tx: look(tx, self._settings.peer, known))
         classes = uplink.waiting(now_ms) if uplink is not None else frozenset()
         return UplinkSnapshot(
             peer=self._settings.peer,
@@ -163,12 +187,15 @@ class UplinkService:
             lost=0 if uplink is None else uplink.lost_batches,
             rewound=self._rewound,
             diverged=self._diverged,
-            bytes_today=self._budget.spent(),
-            held_by_budget=self._budget.held(self._ship_time(now_ms), classes),
+            bytes_today=self._spending.budget.spent(),
+            held_by_budget=self._spending.budget.held(self._ship_time(now_ms), classes),
             budget=self._settings.budget,
+            bytes_total=self._spending.totals(),
+            socket=self._spending.socket,
         )
 
     async def _begin(self) -> Uplink:
+        await self.save()
         peer, at = self._settings.peer, self._ship_time(self._clock.monotonic_ms())
         first_number = int.from_bytes(self._entropy.token_bytes(4), "big") + 1
 
@@ -177,22 +204,39 @@ class UplinkService:
             self._epochs = tuple(tx.epochs())
             for epoch, head in self._epochs:
                 uplink.learn(epoch, head, {cls: tx.newest_of_class(epoch, cls) for cls in CLASSES})
-            self._budget.begin(at.day, tx.bytes_spent(peer, at.day))
+            self._spending.budget.begin(at.day, tx.bytes_spent(peer, at.day))
             return uplink
 
         return await self._store.read(work)
+
+    async def _away(self, uplink: Uplink) -> None:
+        """Wait for a connection; what was spent on trying is kept meanwhile."""
+        if self._connected_s is not None:
+            self._spending.settle(self._clock.monotonic_ms())
+            self._spending.forget()
+        uplink.disconnected()
+        self._connected_s = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAVE_EVERY_MS / 1000):
+                await self._pipe.connected()
+        now_ms = self._clock.monotonic_ms()
+        await self._keep_budget(self._ship_time(now_ms), now_ms)
 
     async def _turn(self, uplink: Uplink) -> None:
         now_ms = self._clock.monotonic_ms()
         if self._pipe.generation != self._generation:
             self._generation = self._pipe.generation
             self._connected_s = self._clock.now().unix_s
+            self._spending.forget()
+            self._spending.settle(now_ms)
             uplink.connected(now_ms)
+        elif now_ms - self._spending.settled_ms >= SETTLE_EVERY_MS:
+            self._spending.settle(now_ms)
         self._wake.clear()
         await self._learn(uplink)
         at = self._ship_time(now_ms)
         await self._keep_budget(at, now_ms)
-        step = await self._compare(uplink, at, now_ms) or uplink.next(now_ms, self._budget.allowed(at))
+        step = await self._compare(uplink, at, now_ms) or uplink.next(now_ms, self._spending.budget.allowed(at))
         if isinstance(step, Ask):
             self._ask(step)
         elif isinstance(step, Load):
@@ -221,7 +265,7 @@ class UplinkService:
         settings = self._settings
         head = dict(self._epochs)[ask.epoch]
         batch = question(ask, settings.ship, settings.gateway, head, settings.version, self._epochs)
-        self._post(TELEMETRY, encode_batch(batch))
+        self._post(TELEMETRY, encode_batch(batch), LINK)
 
     async def _send(self, uplink: Uplink, load: Load) -> None:
         settings = self._settings
@@ -234,12 +278,12 @@ class UplinkService:
         batch, payload = await self._store.read(work)  # encoded there too: off the event loop
         uplink.sent(load, batch.last, len(batch.events), len(payload), self._clock.monotonic_ms())
         if batch.events:
-            self._post(load.cls, payload)
+            self._post(load.cls, payload, load.cls, load.number)
 
-    def _post(self, cls: int, payload: bytes) -> None:
+    def _post(self, cls: int, payload: bytes, spender: int, number: int | None = None) -> None:
         """Without waiting for the broker: on a long line several are on the way. The window bounds how many."""
         topic = up_topic(self._settings.ship, self._settings.gateway, cls)
-        self._budget.spend(cls, len(topic) + len(payload) + OVERHEAD_BYTES)
+        self._spending.sent(spender, topic, payload, number)
         task = asyncio.create_task(self._publish(topic, payload))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -252,7 +296,7 @@ class UplinkService:
     # Keeping
 
     async def _save(self, progress: Progress) -> None:
-        peer, at_s, spent, day = self._settings.peer, self._clock.now().unix_s, self._budget.unsaved(), self._budget.day
+        peer, at_s = self._settings.peer, self._clock.now().unix_s
         compared = self._judge(progress)
         self._unsaved.update(progress.covered)
         covered = dict(self._unsaved)
@@ -260,14 +304,15 @@ class UplinkService:
         def work(tx: Tx) -> None:
             for (epoch, cls), seq in covered.items():
                 tx.set_covered(peer, epoch, cls, seq)
-            _spend(tx, peer, day, spent)
+            unsaved.keep(tx)
             if compared is not None:
                 epoch, ours, alike = compared
                 tx.set_compared(peer, epoch, ours.last)
                 if not alike:
                     tx.append_event(_diverged(at_s, peer, epoch, ours))
 
-        await self._store.write(work)
+        with self._spending.saving() as unsaved:
+            await self._store.write(work)
         self._saved_ms = self._clock.monotonic_ms()
         for lane, seq in covered.items():
             if self._unsaved.get(lane) == seq:
@@ -275,15 +320,12 @@ class UplinkService:
 
     async def _keep_budget(self, at: ShipTime, now_ms: float) -> None:
         """Save what was spent from time to time, and begin a new day when there is one."""
-        peer, day = self._settings.peer, self._budget.day
+        peer, day = self._settings.peer, self._spending.budget.day
         if at.day == day and now_ms - self._saved_ms < SAVE_EVERY_MS:
             return
-        spent = self._budget.unsaved()
-        if spent:
-            await self._store.write(lambda tx: _spend(tx, peer, day, spent))
-        self._saved_ms = now_ms
+        await self.save()
         if at.day != day:
-            self._budget.begin(at.day, await self._store.read(lambda tx: tx.bytes_spent(peer, at.day)))
+            self._spending.budget.begin(at.day, await self._store.read(lambda tx: tx.bytes_spent(peer, at.day)))
 
     def _ship_time(self, now_ms: float) -> ShipTime:
         """By the wall clock while it is believed, else by how long ago that was."""
@@ -343,12 +385,6 @@ def _own_digest(tx: Tx, peer: str, epoch: int, target: int) -> Digest | None:
         return None
     first, last = span
     return digest_events(first, last, tx.events_in(epoch, first - 1, min(last - first + 1, DIGEST_EVENTS_MAX)))
-
-
-def _spend(tx: Tx, peer: str, day: int | None, spent: Mapping[int, int]) -> None:
-    for cls, count in spent.items():
-        if day is not None:
-            tx.spend_bytes(peer, day, cls, count)
 
 
 def _encode(batch: Batch) -> tuple[Batch, bytes]:

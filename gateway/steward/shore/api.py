@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from steward.domain.consent import ConsentPurpose
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import ConsentChange, ModelRelease
 from steward.shore.alarms import AlarmKind, clear
 from steward.shore.bundle import Shore
-from steward.shore.decisions import Decided, Signer, change_consents, deny, freeze, release_model
+from steward.shore.decisions import Decided, Signer, change_consent, deny, freeze, release_model
 from steward.shore.downs import newest
 from steward.shore.fleet import count_events, fleet
 from steward.shore.registry import check_ship
@@ -48,7 +49,7 @@ class FreezeForm(_Strict):
 
 class ConsentForm(_Strict):
     guest: RefText
-    purpose: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
+    purpose: Annotated[ConsentPurpose, Field(strict=False)]
     given: bool
 
 
@@ -119,8 +120,8 @@ class ShoreApi:
 
     async def post_consent(self, caller: Caller, ship: ShipPath, form: ConsentForm) -> DecisionView:
         """What a guest decided ashore."""
-        change = ConsentChange(GuestRef(form.guest), form.purpose, form.given, self._now_s())
-        return await self._decide(change_consents(self._signer(caller), ship, [change]))
+        change = ConsentChange(GuestRef(form.guest), form.purpose.value, form.given, self._now_s())
+        return await self._decide(change_consent(self._signer(caller), ship, change))
 
     async def post_release(self, caller: Caller, ship: ShipPath, form: ReleaseForm) -> DecisionView:
         """A model's name, version and hash; the file may follow later."""

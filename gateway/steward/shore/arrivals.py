@@ -21,7 +21,7 @@ from steward.domain.topics import CLASS_WORDS, DOWN_KINDS
 from steward.errors import StoreUnavailable
 from steward.shore.alarms import AlarmKind, raise_alarm
 from steward.shore.registry import boot
-from steward.shore.script import Script, among, change, change_many, first, one, rows
+from steward.shore.script import Script, among, change, change_many, first, insert_many, one, rows
 
 DAY_S = 86_400
 _ALARMS_PER_BATCH = 4
@@ -36,7 +36,7 @@ _OLDER = "SELECT epoch, stream FROM log WHERE ship = ? AND gateway = ? AND epoch
 _STORED = f"SELECT seq, type, at_s, payload FROM event WHERE {_KEY} AND seq IN "  # noqa: S608 a constant
 _RANGE = f"SELECT seq, type, at_s, payload FROM event WHERE {_KEY} AND seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608
 _BEYOND = f"SELECT count(*) FROM event WHERE {_KEY} AND seq > ?"  # noqa: S608 a constant
-_INSERT = "INSERT INTO event (ship, gateway, epoch, seq, type, at_s, payload) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_EVENT = ("ship", "gateway", "epoch", "seq", "type", "at_s", "payload")
 _LOG = (
     "INSERT INTO log (ship, gateway, epoch, stream, events, head, bytes, duplicates, conflicts, whole_s, contact_s) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ship, gateway, epoch) DO UPDATE SET "
@@ -105,7 +105,7 @@ def keep(arrival: Arrival) -> Script[Kept]:
     events = () if taken.refused else batch.events
     found = yield from _sort(batch, events)
     stream = replace(taken.stream, count=before.count + len(found.new))
-    yield from change_many(_INSERT, [_row(batch, event) for event in found.new])
+    yield from insert_many("event", _EVENT, [_row(batch, event) for event in found.new])
     yield from change_many(_APPLIED, [row for event in found.new for row in _applied(batch, event)])
     yield from _conflicts(batch, found.conflicts, now_s)
     yield from _save(arrival, stream, found, whole_s if stream.behind else now_s)

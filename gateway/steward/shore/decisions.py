@@ -6,7 +6,7 @@ What is on the list already makes no new version, so a command that was sent twi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,6 +15,7 @@ from steward.domain.catalogue import Item
 from steward.domain.downs import ENTRIES_MAX, Freezes, decode_deny, decode_freeze, encode_deny, encode_freeze
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import (
+    CONSENTS_MAX,
     ConsentChange,
     ModelRelease,
     decode_consents,
@@ -23,11 +24,13 @@ from steward.domain.shorebodies import (
     encode_consents,
     encode_releases,
 )
+from steward.domain.topics import consent_kind
 from steward.errors import Refused
 from steward.shore.downs import Issued, issue, lock, newest_body, newest_of
 from steward.shore.script import Script
 
 T = TypeVar("T")
+SAME_WORD_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +72,26 @@ def freeze(signer: Signer, ship: str, uids: Sequence[Uid], guests: Sequence[Gues
     return (yield from _change(signer, ship, "freeze", changed))
 
 
-def change_consents(signer: Signer, ship: str, changes: Sequence[ConsentChange]) -> Script[Decided]:
-    """The newest word of each guest on each purpose counts."""
+def change_consent(signer: Signer, ship: str, said: ConsentChange) -> Script[Decided]:
+    """The newest word of each guest on each purpose counts. When its list is full, the oldest word makes room.
+
+    Gateways act on what is new to them and keep it, so leaving an old word out undoes nothing.
+    """
 
     def changed(body: bytes | None) -> bytes:
         old = () if body is None else decode_consents(body)
         known = {(change.guest, change.purpose): change for change in old}
-        for change in changes:
-            before = known.get((change.guest, change.purpose))
-            if before is None or before.given != change.given:
-                known[change.guest, change.purpose] = change
-        return encode_consents(tuple(known.values()))
+        before = known.pop((said.guest, said.purpose), None)
+        # Sent twice it is one word. Said later it counts anew: meanwhile the guest may have said otherwise aboard.
+        again = before is not None and before.given == said.given and said.at_s - before.at_s < SAME_WORD_S
+        if body is not None and again:
+            return body
+        # A clock ashore that was put back must not make the newer word the older one.
+        at_s = said.at_s if before is None else max(said.at_s, before.at_s + 1)
+        kept = sorted(known.values(), key=lambda change: change.at_s)[-CONSENTS_MAX + 1 :]
+        return encode_consents((*kept, replace(said, at_s=at_s)))
 
-    return (yield from _change(signer, ship, "consent", changed))
+    return (yield from _change(signer, ship, consent_kind(said.guest), changed))
 
 
 def release_model(signer: Signer, ship: str, release: ModelRelease) -> Script[Decided]:

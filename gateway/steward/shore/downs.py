@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from steward.domain.batches import DownMessage, sign_down
-from steward.domain.topics import DOWN_KINDS
+from steward.domain.topics import CONSENT_KINDS, DOWN_KINDS, kind_word
 from steward.errors import Refused
 from steward.shore.registry import check_ship
 from steward.shore.script import Script, change, first, one, rows
 
 KEPT_PER_KIND = 200  # older versions are forgotten: the newest is whole in itself
+KEPT_PER_SHARD = 8  # of a consent shard: there are many of them
 
 _LOCK = "UPDATE ship SET ship = ship WHERE ship = ?"
 _LAST = "SELECT coalesce(max(version), 0) FROM down WHERE ship = ? AND kind = ?"
@@ -79,7 +80,7 @@ def newest_body(ship: str, kind: str) -> Script[bytes | None]:
 def issue(key: Ed25519PrivateKey, ship: str, kind: str, body: bytes, now_s: int, by: str) -> Script[Issued]:
     """Sign and keep the next version of this kind. Raises NotFound, Refused."""
     if kind not in DOWN_KINDS:
-        raise Refused("kind_unknown", f"a decision is one of {', '.join(DOWN_KINDS)}")
+        raise Refused("kind_unknown", f"a decision is one of {', '.join(dict.fromkeys(map(kind_word, DOWN_KINDS)))}")
     yield from lock(ship)
     (last,) = yield from one(_LAST, ship, kind)
     issued = Issued(ship, kind, max(last + 1, now_s), now_s, by)
@@ -88,7 +89,8 @@ def issue(key: Ed25519PrivateKey, ship: str, kind: str, body: bytes, now_s: int,
     except ValueError as error:
         raise Refused("body_unfit", str(error)) from None
     yield from change(_ADD, ship, kind, issued.version, now_s, by, body, message)
-    yield from change(_FORGET, ship, kind, ship, kind, KEPT_PER_KIND)
+    kept = KEPT_PER_SHARD if kind in CONSENT_KINDS else KEPT_PER_KIND
+    yield from change(_FORGET, ship, kind, ship, kind, kept)
     return issued
 
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from steward.domain.topics import kind_word
 from steward.shore.bundle import Shore
 from steward.shore.fleet import Fleet
 
@@ -83,8 +84,12 @@ class _Snapshot(Collector):
         for ship in self._fleet.ships:
             for word, count in ship.today.items():
                 today.add_metric((ship.ship, word), count)
+            newest: dict[str, int] = {}
             for issued in ship.decisions:
-                versions.add_metric((ship.ship, issued.kind), issued.version)
+                word = kind_word(issued.kind)
+                newest[word] = max(newest.get(word, 0), issued.version)
+            for word, version in sorted(newest.items()):
+                versions.add_metric((ship.ship, word), version)
         yield today
         yield versions
         yield GaugeMetricFamily("steward_shore_alarms", "Alarms nobody has cleared.", value=len(self._fleet.alarms))

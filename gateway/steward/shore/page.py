@@ -20,12 +20,15 @@ from steward.shore.fleet import Fleet, fleet
 from steward.shore.metrics import MetricsPage
 from steward.shore.registry import boot
 from steward.shore.view import page_facts
+from steward.web import pages
 from steward.web.errors import Problem
 from steward.web.gate import VIEWERS, bearer, viewer
 from steward.web.pages.assets import Assets
+from steward.web.pages.language import Catalogue
 
 FRESH_S = 1.0  # many may look at once
 _TEMPLATES = Path(__file__).parent / "templates"
+_FRAME = Path(pages.__file__).parents[1] / "templates"  # which every page of ours is in
 
 
 class FleetReader:
@@ -53,9 +56,10 @@ class FleetPage:
         self._reader = FleetReader(shore)
         self._metrics = MetricsPage(shore)
         self._assets = Assets()
-        loader = FileSystemLoader(_TEMPLATES)
+        loader = FileSystemLoader([_TEMPLATES, _FRAME])
         self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        self._templates.globals["asset"] = self._assets.address
+        english = Catalogue().translator("en", "")
+        self._templates.globals.update(asset=self._assets.address, t=english)
 
     def install(self, app: FastAPI) -> None:
         for path, handler in (

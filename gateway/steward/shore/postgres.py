@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 CONNECTIONS_MAX = 64
 WAITING_MAX = 1024
 WAIT_MAX_S = 30.0  # for a free connection
+COPY_FROM = 4  # rows: fewer are inserted one by one, in one round trip
 _MIGRATION_LOCK = 0x73746577617264  # any number all versions agree on
 # A hung server or network must not hold a worker for ever: the gateway sends again whatever was not acknowledged.
 _CONNECTION = {
@@ -48,6 +49,9 @@ _TYPES = (
     (re.compile(r"\bBLOB\b"), "BYTEA"),
     (re.compile(r"\) STRICT(, WITHOUT ROWID)?"), ")"),
 )
+
+
+_COPIED: Mapping[type, str] = {str: "text", int: "int8", bytes: "bytea"}
 
 
 class PostgresShore:
@@ -164,6 +168,9 @@ async def _drive(connection: AsyncConnection[Any], script: Script[T]) -> T:
             ask = next(script) if rows is None else script.send(rows)
             if ask.many is None:
                 rows = await _execute(connection, ask.sql, ask.values)
+            elif ask.copy is not None and len(ask.many) >= COPY_FROM:
+                await _copy(connection, ask.copy, ask.many)
+                rows = []
             else:
                 async with connection.cursor() as cursor:
                     await cursor.executemany(_dialect(ask.sql), ask.many)
@@ -176,6 +183,14 @@ async def _drive(connection: AsyncConnection[Any], script: Script[T]) -> T:
 async def _execute(connection: AsyncConnection[Any], sql: str, values: Sequence[object] = ()) -> Rows:
     cursor = await connection.execute(_dialect(sql), values)
     return [] if cursor.description is None else await cursor.fetchall()
+
+
+async def _copy(connection: AsyncConnection[Any], into: str, many: Sequence[Sequence[object]]) -> None:
+    """COPY keeps what INSERT keeps, and refuses what it refuses; it asks twice of the server instead of once a row."""
+    async with connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types([_COPIED[type(value)] for value in many[0]])
+        for row in many:
+            await copy.write_row(row)
 
 
 def _dialect(sql: str) -> bytes:

@@ -19,11 +19,15 @@ Rows: TypeAlias = list[Row]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One statement; or, with `many`, the same statement for each row of values, giving no rows back."""
+    """One statement; or, with `many`, the same statement for each row of values, giving no rows back.
+
+    copy: the table and columns, for a statement that only inserts: a store may load `many` in its own quicker way.
+    """
 
     sql: str
     values: Sequence[Value] = ()
     many: Sequence[Sequence[Value]] | None = None
+    copy: str | None = None
 
 
 Script: TypeAlias = Generator[Ask, Rows, T]
@@ -56,6 +60,13 @@ def change_many(sql: str, many: Sequence[Sequence[Value]]) -> Script[None]:
     """The same write for each row of values."""
     if many:
         yield Ask(sql, many=many)
+
+
+def insert_many(table: str, columns: Sequence[str], many: Sequence[Sequence[Value]]) -> Script[None]:
+    """New rows without None. Raises Conflict, with nothing of the script kept, if one of them is there already."""
+    if many:
+        into = f"{table} ({', '.join(columns)})"
+        yield Ask(f"INSERT INTO {into} VALUES ({', '.join('?' * len(columns))})", many=many, copy=into)  # noqa: S608
 
 
 def among(values: Sequence[int]) -> tuple[str, list[int]]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from steward import __version__
+from steward.adapters.certificates import end_of
 from steward.adapters.mqtt import MqttPipe
 from steward.adapters.servertls import ServerTls
 from steward.adapters.sqlite.lock import DatabaseLock
 from steward.adapters.system import SystemClock
 from steward.errors import ConfigError
+from steward.services.certificates import CertificateWatch
 from steward.services.supervise import Supervisor
 from steward.shore import parts
 from steward.shore.bundle import LinkState, Node, Shore
@@ -75,6 +78,9 @@ class ShoreService:
             opened.push_async_callback(tasks.stop, STOP_GRACE_S)
             links.start("broker", pipe.run)
             shore = _start_tasks(config, store, clock, pipe, cluster, tasks)
+            certificates = _certificates(config, tls, clock)
+            if certificates.look():
+                tasks.start("certificate dates", certificates.run)
             if tls is not None:
                 tasks.start("certificate", partial(_keep_certificate, tls, clock))
             http = RunningHttp(HttpServer(create_app(shore), None if tls is None else tls.context), listener)
@@ -173,8 +179,13 @@ def _open_tls(config: ShoreConfig, clock: SystemClock) -> ServerTls | None:
 
 
 async def _keep_certificate(tls: ServerTls, clock: SystemClock) -> None:
-    """Take up renewed files, and say in time when they must be renewed."""
+    """Take up renewed files."""
     while True:
         await asyncio.sleep(CERTIFICATE_EVERY_S)
         tls.refresh(clock.now())
-        tls.warn(clock.now())
+
+
+def _certificates(config: ShoreConfig, tls: ServerTls | None, clock: SystemClock) -> CertificateWatch:
+    ends: dict[str, Callable[[], int]] = {} if tls is None else {"http": lambda: tls.not_after_s}
+    files = {"link": config.link.certificate, "cluster": config.cluster.certificate}
+    return CertificateWatch(clock, ends | {name: partial(end_of, path) for name, path in files.items() if path})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from steward.domain.topics import CLASS_WORDS, IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY
+from steward.domain.topics import CLASS_WORDS, IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY, kind_word
 from steward.shore.alarms import Alarm, AlarmKind
 from steward.shore.bundle import LinkState, Node
 from steward.shore.downs import Issued
@@ -106,7 +106,7 @@ def _ship(ship: ShipLine, here: Mapping[tuple[str, str], bool], now_s: int) -> d
         "bytes": total,
         "today": size(total),
         "bars": _bars(ship.today, total),
-        "decisions": [_decision(issued, ship) for issued in ship.decisions],
+        "decisions": [_decision(issued, ship) for issued in _by_word(ship)],
     }
 
 
@@ -138,11 +138,24 @@ def _gateway(gateway: GatewayLine, is_here: bool | None, now_s: int) -> dict[str
     }
 
 
+def _by_word(ship: ShipLine) -> Iterable[Issued]:
+    """The newest of each kind as it is shown."""
+    newest: dict[str, Issued] = {}
+    for issued in sorted(ship.decisions, key=lambda issued: issued.version):
+        newest[kind_word(issued.kind)] = issued
+    return [newest[word] for word in sorted(newest)]
+
+
 def _decision(issued: Issued, ship: ShipLine) -> dict[str, Any]:
-    has = [name for name, versions in ship.applied.items() if versions.get(issued.kind, 0) >= issued.version]
-    lacks = [name for name in ship.applied if name not in has]
+    word = kind_word(issued.kind)
+    asked = [other for other in ship.decisions if kind_word(other.kind) == word]
+    lacks = [
+        name
+        for name, versions in ship.applied.items()
+        if any(versions.get(other.kind, 0) < other.version for other in asked)
+    ]
     return {
-        "kind": issued.kind,
+        "kind": word,
         "at": _date(issued.issued_s),
         "by": issued.by,
         "light": "ok" if not lacks else "busy",

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from steward.adapters.sqlite.events import stored_event
 from steward.adapters.sqlite.statements import Statements, select, upsert
-from steward.adapters.store_rules import BYTES_DAYS_KEPT, DOWNS_KEPT, WAITING_SAMPLE, check_down
+from steward.adapters.store_rules import BYTES_DAYS_KEPT, DOWNS_KEPT, check_down
 from steward.domain.events import StoredEvent
+from steward.domain.tally import LINK
 from steward.domain.topics import CLASSES
-from steward.ports.sync import DownRecord, Waiting
+from steward.ports.sync import DownRecord
 
 _DOWN = ("kind", "version", "issued_s", "applied_s", "sha256", "body")
 
@@ -30,9 +31,9 @@ SELECT epoch, seq, type, at_s, payload FROM event
 WHERE epoch = ? AND type / 100 = ? AND seq > ? ORDER BY seq LIMIT ?
 """
 EVENTS_IN = "SELECT epoch, seq, type, at_s, payload FROM event WHERE epoch = ? AND seq > ? ORDER BY seq LIMIT ?"
-COUNT_WAITING = "SELECT count(*) FROM event WHERE epoch = ? AND type / 100 = ? AND seq > ?"
-SAMPLE_WAITING = """
-SELECT count(*), total(size), min(at_s) FROM (
+COUNT_OF = "SELECT count(*) FROM event WHERE epoch = ? AND type / 100 = ? AND seq > ? AND seq <= ?"
+SIZES_OF = """
+SELECT count(*), coalesce(sum(size), 0), coalesce(min(at_s), 0) FROM (
     SELECT length(payload) AS size, at_s FROM event
     WHERE epoch = ? AND type / 100 = ? AND seq > ? ORDER BY seq LIMIT ?
 )
@@ -42,6 +43,9 @@ SET_COVERED = upsert("peer_covered", ("peer", "epoch", "class"), ("seq",))
 COMPARED = "SELECT seq FROM peer_compared WHERE peer = ? AND epoch = ?"
 SET_COMPARED = upsert("peer_compared", ("peer", "epoch"), ("seq",))
 BYTES_SPENT = "SELECT class, bytes FROM bytes_spent WHERE peer = ? AND day = ?"
+# The table knows the classes only: what none of them caused is kept under a name that no peer has.
+_LINK_OF = "{}/link".format
+_LINK_CLASS = CLASSES[0]
 SPEND_BYTES = """
 INSERT INTO bytes_spent (peer, day, class, bytes) VALUES (?, ?, ?, ?)
 ON CONFLICT (peer, day, class) DO UPDATE SET bytes = bytes + excluded.bytes
@@ -82,19 +86,13 @@ class SyncTx(Statements):
     def set_covered(self, peer: str, epoch: int, cls: int, seq: int) -> None:
         self._change(SET_COVERED, (peer, epoch, cls, seq))
 
-    def waiting(self, peer: str) -> Waiting:
-        covered = self.covered(peer)
-        events, size, oldest = 0, 0.0, []
-        for epoch, _ in self.epochs():
-            for cls in CLASSES:
-                after = covered.get((epoch, cls), 0)
-                sampled, sample_size, at_s = self._one(SAMPLE_WAITING, (epoch, cls, after, WAITING_SAMPLE))
-                if sampled:
-                    count = self._one(COUNT_WAITING, (epoch, cls, after))[0]
-                    events += count
-                    size += sample_size * count / sampled
-                    oldest.append(at_s)
-        return Waiting(events, round(size), min(oldest, default=None))
+    def count_of(self, cls: int, epoch: int, after_seq: int, upto_seq: int) -> int:
+        count: int = self._one(COUNT_OF, (epoch, cls, after_seq, upto_seq))[0]
+        return count
+
+    def sizes_of(self, cls: int, epoch: int, after_seq: int, limit: int) -> tuple[int, int, int]:
+        count, size, at_s = self._one(SIZES_OF, (epoch, cls, after_seq, max(limit, 0)))
+        return count, size, at_s
 
     def compared(self, peer: str, epoch: int) -> int:
         row = self._one(COMPARED, (peer, epoch))
@@ -104,11 +102,14 @@ class SyncTx(Statements):
         self._change(SET_COMPARED, (peer, epoch, seq))
 
     def bytes_spent(self, peer: str, day: int) -> Mapping[int, int]:
-        return dict(self._all(BYTES_SPENT, (peer, day)))
+        spent = dict(self._all(BYTES_SPENT, (peer, day)))
+        spent.update((LINK, count) for _, count in self._all(BYTES_SPENT, (_LINK_OF(peer), day)))
+        return spent
 
     def spend_bytes(self, peer: str, day: int, cls: int, count: int) -> None:
-        self._change(SPEND_BYTES, (peer, day, cls, count))
-        self._change(FORGET_BYTES, (peer, day - BYTES_DAYS_KEPT))
+        kept = (_LINK_OF(peer), day, _LINK_CLASS) if cls == LINK else (peer, day, cls)
+        self._change(SPEND_BYTES, (*kept, count))
+        self._change(FORGET_BYTES, (kept[0], day - BYTES_DAYS_KEPT))
 
     def put_down(self, record: DownRecord) -> None:
         check_down(record)
