@@ -104,7 +104,7 @@ async def test_a_replaced_crew_band_logs_nobody_in_and_its_sessions_end(at: Stat
     async with await band(tmp_path, "a") as old, await band(tmp_path, "b") as new:
         member = await at.rig.check_in(cabins=(101,), crew=True)
         await at.rig.issue(member, old)
-        await at.crew.add(member.ref, CrewRole.PURSER, [], PIN, "desk")
+        await at.crew.add(member.ref, CrewRole.PURSER, [], PIN, "admin", may_appoint=True)
         login = at.crew.begin(STATION, "handheld-1")
         await at.rig.tap(old, STATION)
         secret, _ = await at.crew.finish(login, PIN)

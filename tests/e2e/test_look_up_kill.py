@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import select
 import sqlite3
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
+from tests.e2e.killkit import READY, run_and_kill
 from tests.unit.moneykit import HandClock
 from tests.unit.servicekit import BARKEEPER, JPEG, guest, profile
 
@@ -34,7 +32,6 @@ from steward.services.lookups import LookupService
 SEED = 20_260_702
 ROUNDS = 12
 HANDHELDS, GUESTS = 8, 40
-START_S = 60.0
 
 
 def ref_of(number: int) -> GuestRef:
@@ -53,7 +50,7 @@ async def child(path: Path, seed: int) -> None:
     store = SqliteStore.open(path)
     await store.write(fill)
     lookups = LookupService(store, HandClock(), TapFeed())
-    os.write(1, b"ready\n")
+    os.write(1, READY)
 
     async def handheld(number: int) -> None:
         rng = random.Random(seed * HANDHELDS + number)
@@ -69,30 +66,6 @@ async def child(path: Path, seed: int) -> None:
                 os.write(1, b"card %d %d %d\n" % (number, who, card.look.seq))
 
     await asyncio.gather(*(handheld(number) for number in range(HANDHELDS)))
-
-
-def run_and_kill(path: Path, seed: int, after_s: float) -> list[list[str]]:
-    """Start the child, kill it `after_s` after it is ready; the whole lines it had printed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-    command = [sys.executable, "-W", "error", __file__, str(path), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        pipe = process.stdout.fileno()
-        said = b""
-        kill_at = time.monotonic() + START_S
-        while time.monotonic() < kill_at:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, kill_at - time.monotonic()))
-            if ready:
-                chunk = os.read(pipe, 65536)
-                assert chunk, f"the child ended by itself: {process.wait()}"
-                if not said:
-                    kill_at = time.monotonic() + after_s
-                said += chunk
-        process.kill()
-        while chunk := os.read(pipe, 65536):
-            said += chunk
-    assert said.startswith(b"ready\n"), "the child did not start"
-    return [line.split() for line in said[: said.rindex(b"\n")].decode().split("\n")[1:]]
 
 
 def logged_after(path: Path, seq: int) -> list[LookUp]:
@@ -123,7 +96,7 @@ def test_what_was_shown_before_kill_9_is_in_the_log(tmp_path: Path) -> None:
     path = tmp_path / "steward.db"
     shown_in_all, last = 0, 0
     for round_ in range(ROUNDS):
-        lines = run_and_kill(path, round_, rng.uniform(0.0, 0.25))
+        lines = [line.split() for line in run_and_kill(__file__, path, round_, rng.uniform(0.0, 0.25))]
         logged = logged_after(path, last)
         by_seq = {look.seq: look for look in logged}
         for line in (line for line in lines if line[0] == "card"):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import select
 import sqlite3
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.e2e.killkit import READY, run_and_kill
 
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.sqlite.store import SqliteStore
@@ -31,7 +30,6 @@ SEED = 20_260_701
 ROUNDS = 20
 TILLS = 24
 ROOM_PER_ROUND = 1_000_000
-START_S = 60.0
 OUTLET = OutletId("pool-bar")
 
 
@@ -63,7 +61,7 @@ def pay(number: int) -> Callable[[Tx], None]:
 
 async def child(path: Path, first: int) -> None:
     store = SqliteStore.open(path)
-    os.write(1, b"ready\n")
+    os.write(1, READY)
 
     async def till(number: int) -> None:
         for mine in range(first + number, first + ROOM_PER_ROUND, TILLS):
@@ -74,31 +72,6 @@ async def child(path: Path, first: int) -> None:
             os.write(1, b"%d\n" % mine)
 
     await asyncio.gather(*(till(number) for number in range(TILLS)))
-
-
-def run_and_kill(path: Path, first: int, after_s: float) -> set[int]:
-    """Start the child, kill it `after_s` after it is ready; return the numbers it had acknowledged."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-    command = [sys.executable, "-W", "error", __file__, str(path), str(first)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        pipe = process.stdout.fileno()
-        said = b""
-        kill_at = time.monotonic() + START_S
-        while time.monotonic() < kill_at:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, kill_at - time.monotonic()))
-            if ready:
-                chunk = os.read(pipe, 65536)
-                assert chunk, f"the child ended by itself: {process.wait()}"
-                if not said:
-                    kill_at = time.monotonic() + after_s
-                said += chunk
-        process.kill()
-        while chunk := os.read(pipe, 65536):
-            said += chunk
-    assert said.startswith(b"ready\n"), "the child did not start"
-    whole = said[: said.rindex(b"\n")].decode().split("\n")
-    return {int(line) for line in whole[1:]}
 
 
 def numbers(connection: sqlite3.Connection, query: str) -> list[int]:
@@ -149,7 +122,7 @@ def test_acknowledged_payments_survive_kill_9(tmp_path: Path) -> None:
     killed_at_work = 0
     for round_ in range(ROUNDS):
         first = round_ * ROOM_PER_ROUND + 1
-        told = run_and_kill(path, first, rng.uniform(0.0, 0.25))
+        told = {int(line) for line in run_and_kill(__file__, path, first, rng.uniform(0.0, 0.25))}
         killed_at_work += bool(told)
         acknowledged |= told
         check_whole(path, acknowledged)

@@ -10,11 +10,13 @@ import pytest
 from tests.e2e.test_status_page import Page
 from tests.pages.pagekit import BAR, DESK, PIN, STATION, Browser, PageShip, png
 
+from steward.domain.consent import ConsentPurpose
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.offers import OfferState
 from steward.domain.profiles import Allergen, Diet
 from steward.domain.viewing import CrewRole, Field, LookUp, Purpose
+from steward.services.logins import BEGINS_BURST
 from steward.web.pages import sse
 
 
@@ -89,15 +91,35 @@ async def test_what_is_no_pin_is_no_guess(ship: PageShip, browser: Browser) -> N
     assert (await ship.services.crew.member(crew)).pin_failures == 0
 
 
-async def test_one_handheld_waits_at_a_station(ship: PageShip, browser: Browser) -> None:
+async def test_handhelds_at_one_station_are_told_whose_turn_it_is(ship: PageShip, browser: Browser) -> None:
+    """Also without scripts; and the tap is of the one that was told to hold the band there."""
+    hold, wait = "waiting", "queued"
     await browser.get("/crew/login")
-    await browser.post("/crew/login", station=STATION)
+    await browser.follow(await browser.post("/crew/login", station=STATION))
     async with ship.browser() as second:
         await second.get("/crew/login")
-        answer = await second.post("/crew/login", station=STATION)
-        assert "Another handheld is waiting at that reader." in answer.text
-        assert (await second.client.get("/crew/login/wait")).json() == {"state": "expired"}
-        assert (await second.post("/crew/login", station="desk-crew")).status_code == 303
+        page = await second.follow(await second.post("/crew/login", station=STATION))
+        assert f'data-state="{wait}"' in page.text
+        assert "Wait: another handheld is being served here" in page.text
+        assert f'data-state="{hold}"' in (await browser.get("/crew/login/tap")).text
+        told = await second.client.get("/crew/login/wait", params={"seen": hold})
+        assert told.json() == {"state": wait}, "at once: the page shows something else"
+        assert (await second.get("/crew/login/pin")).headers["location"] == "/crew/login/tap"
+        assert ship.tap_crew(await ship.crew(CrewRole.SERVICE))
+        assert (await browser.client.get("/crew/login/wait")).json() == {"state": "tapped"}
+        told = await second.client.get("/crew/login/wait", params={"seen": wait})
+        assert told.json() == {"state": hold}, "its turn has come"
+        for odd in ("", "tapped", "x" * 500):
+            assert (await browser.client.get("/crew/login/wait", params={"seen": odd})).json() == {"state": "tapped"}
+
+
+async def test_beginning_too_often_is_told_in_words(ship: PageShip, browser: Browser) -> None:
+    for _ in range(BEGINS_BURST):
+        await browser.get("/crew/login")
+        await browser.post("/crew/login", station=STATION)
+    await browser.get("/crew/login")
+    answer = await browser.post("/crew/login", station=STATION)
+    assert (answer.status_code, "began too often" in answer.text) == (409, True)
 
 
 async def test_a_station_that_is_none(ship: PageShip, browser: Browser) -> None:
@@ -275,12 +297,36 @@ async def test_a_note_is_kept_shown_and_removed(ship: PageShip, browser: Browser
 async def test_a_note_ends_with_the_stay_at_the_latest(ship: PageShip, browser: Browser) -> None:
     now_s = ship.services.clock.now().unix_s
     guest = await ship.aboard.guest(not_after_s=now_s + 3600)
+    await ship.services.consents.say(guest, {ConsentPurpose.PERSONAL_SERVICE: True}, "desk")
     await at_work(ship, browser)
     for lasts in ("shift", "days", "stay"):
         await browser.get("/crew/live")
         assert (await browser.post(f"/crew/guests/{guest}/notes", text="Soon gone", lasts=lasts)).status_code == 303
     added = [payload for kind, payload in await events(ship) if kind is EventType.NOTE_ADDED]
     assert [note["expires_s"] for note in added] == [now_s + 3600] * 3
+
+
+async def test_a_guest_who_took_consent_back_is_shown_without_photo_notes_and_suggestions(
+    ship: PageShip, browser: Browser
+) -> None:
+    guest = await ship.guest(photo=png())
+    await at_work(ship, browser)
+    note, picture = "likes the window", f"/crew/guests/{guest}/photo"
+    assert (await browser.post(f"/crew/guests/{guest}/notes", text=note, lasts="shift")).status_code == 303
+    before = (await browser.get(f"/crew/guests/{guest}")).text
+    assert picture in before
+    assert note in before
+    assert "/crew/offers/" in before
+    no = dict.fromkeys((ConsentPurpose.PHOTO, ConsentPurpose.PERSONAL_SERVICE, ConsentPurpose.SUGGESTIONS), False)
+    await ship.services.consents.say(guest, no, "desk")
+    after = (await browser.get(f"/crew/guests/{guest}")).text
+    assert not [part for part in (picture, note, "/crew/offers/", 'name="lasts"') if part in after]
+    assert "the guest has said no to them" in after
+    assert "Alma" in after
+    refused = await browser.get(picture)
+    assert (refused.status_code, "has not agreed" in refused.text) == (409, True)
+    await browser.get("/crew/live")
+    assert (await browser.post(f"/crew/guests/{guest}/notes", text="again", lasts="shift")).status_code == 409
 
 
 async def test_a_note_that_cannot_be_kept(ship: PageShip, browser: Browser) -> None:

@@ -25,7 +25,7 @@ from steward.errors import Busy, Conflict, NotFound, Refused
 from steward.services import approvals
 from steward.services.payments import PaymentSettings
 
-EVA, OLE, TOKEN = "e" * 16, "0" * 16, "token:purser"
+EVA, OLE, UNA, TOKEN = "e" * 16, "0" * 16, "a" * 16, "token:purser"
 
 
 def aboard(above_minor: int = 1000) -> Ship:
@@ -120,22 +120,86 @@ async def test_nobody_approves_his_own(ship: Ship, kind: str) -> None:
 
 async def test_whoever_a_program_names_is_no_second_person(ship: Ship) -> None:
     _, tap_id = await posted(ship)
-    asked = await ship.payments.refund(tap_id, 5000, "cold", TOKEN, "r1", said_by=OLE)
+    asked = await ship.payments.refund(tap_id, 5000, "cold", EVA, "r1", said_by=OLE)
     assert isinstance(asked, Approval)
-    for who in (TOKEN, OLE):
+    for who in (EVA, OLE):
         with pytest.raises(Refused) as refused:
             await ship.payments.approve(asked.id, who)
         assert code(refused) == "own_approval"
-    await ship.payments.approve(asked.id, EVA)
+    await ship.payments.approve(asked.id, UNA)
     (event,) = await ship.events(EventType.CHARGE_REFUNDED)
-    assert (event.payload["by"], event.payload["said_by"], event.payload["second"]) == (TOKEN, OLE, EVA)
+    assert (event.payload["by"], event.payload["said_by"], event.payload["second"]) == (EVA, OLE, UNA)
 
 
 async def test_what_a_token_says_of_its_user_does_not_make_it_two_people(ship: Ship) -> None:
     _, tap_id = await posted(ship)
-    for n, said in enumerate(("c1", "c2", "c3", "c4")):
-        outcome = await ship.payments.refund(tap_id, 400, "cold", TOKEN, f"r{n}", said_by=said)
-        assert isinstance(outcome, Charge if n < 2 else Approval)
+    for n, said in enumerate(("c1", "c2")):
+        assert isinstance(await ship.payments.refund(tap_id, 400, "cold", TOKEN, f"r{n}", said_by=said), Charge)
+    for n, said in enumerate(("c3", "c4", EVA)):
+        with pytest.raises(Refused) as refused:
+            await ship.payments.refund(tap_id, 400, "cold", TOKEN, f"s{n}", said_by=said)
+        assert code(refused) == "token_names_nobody"
+    assert await ship.events(EventType.APPROVAL_ASKED) == []
+
+
+@pytest.mark.parametrize("kind", ["void", "refund", "uphold"])
+async def test_a_token_that_names_nobody_asks_for_nothing_above_the_limit(ship: Ship, kind: str) -> None:
+    ref, tap_id = await posted(ship)
+    if kind == "uphold":
+        await ship.payments.dispute(tap_id, "not me", EVA)
+    with pytest.raises(Refused, match="steward tokens add --role purser --crew REF") as refused:
+        if kind == "void":
+            await ship.payments.void(tap_id, "typo", TOKEN)
+        elif kind == "refund":
+            await refund(ship, tap_id, 5000, TOKEN)
+        else:
+            await ship.payments.resolve_dispute(tap_id, True, TOKEN)
+    assert code(refused) == "token_names_nobody"
+    assert (await ship.balance(ref), await ship.events(EventType.APPROVAL_ASKED)) == (5000, [])
+
+
+@pytest.mark.parametrize(("first", "then"), [(TOKEN, EVA), (EVA, TOKEN), (TOKEN, "token:other"), (TOKEN, TOKEN)])
+async def test_a_token_that_names_nobody_may_be_anybody_so_small_sums_add_up(ship: Ship, first: str, then: str) -> None:
+    """One human with a token and a band gives one guest back no more alone than with either."""
+    ref, one = await posted(ship)
+    _, other = await posted(ship, ref=ref)
+    assert isinstance(await refund(ship, one, 600, first), Charge)
+    assert isinstance(await refund(ship, other, 400, then, "r2"), Charge)
+    if then == EVA:
+        assert isinstance(await refund(ship, other, 1, then, "r3"), Approval)
+    else:
+        with pytest.raises(Refused):
+            await refund(ship, other, 1, then, "r3")
+    assert await ship.balance(ref) == 9000
+
+
+async def test_two_people_have_a_limit_each_as_before(ship: Ship) -> None:
+    ref, one = await posted(ship)
+    _, other = await posted(ship, ref=ref)
+    assert isinstance(await refund(ship, one, 1000, EVA), Charge)
+    assert isinstance(await refund(ship, other, 1000, OLE, "r2"), Charge)
+
+
+async def test_what_a_nameless_token_asked_before_it_was_forbidden_is_approved_by_nobody(ship: Ship) -> None:
+    """A question that a landed store still holds: it can be refused, and asked again by somebody."""
+    ref, tap_id = await posted(ship)
+    asked = await waiting(ship, tap_id)
+    old = replace(asked, id=ApprovalId("a" * 32), asked_by=TOKEN, refund_id="old")
+    await ship.store.write(lambda tx: tx.put_approval(old))
+    for who in (EVA, OLE, "token:other"):
+        with pytest.raises(Refused) as refused:
+            await ship.payments.approve(old.id, who)
+        assert code(refused) == "nobody_asked"
+    assert await ship.balance(ref) == 5000
+    assert (await ship.payments.refuse(old.id, OLE)).state is ApprovalState.REFUSED
+
+
+async def test_a_nameless_token_approves_nothing(ship: Ship) -> None:
+    ref, tap_id = await posted(ship)
+    asked = await waiting(ship, tap_id)
+    with pytest.raises(Refused) as refused:
+        await ship.payments.approve(asked.id, TOKEN)
+    assert (code(refused), await ship.balance(ref)) == ("nobody_asked", 5000)
 
 
 async def test_small_refunds_of_one_charge_add_up(ship: Ship) -> None:

@@ -13,7 +13,7 @@ from steward.domain.charges import ChargeState, TapFacts
 from steward.domain.events import EventType
 from steward.domain.ids import uid_from
 from steward.domain.ledger import guest_account, revenue_account
-from steward.errors import StoreUnavailable
+from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
 from steward.services.payments import WAITING
 
@@ -118,6 +118,54 @@ async def test_a_write_that_fails_leaves_the_request_waiting(ship: Ship) -> None
     assert ship.payments.pending_for(request.till) == request
     assert (await ship.payments.status(request.tap_id)).code == WAITING
     assert (await ship.payments.book(request, band.tap(request))).code == "posted"
+
+
+async def test_a_till_is_told_that_the_gateway_cannot_write_and_staff_once_it_can_again(ship: Ship) -> None:
+    """Its poll ends at once when the tap could not be written, and then waits as before: nobody asks in a circle."""
+    band, request = ship.band(await ship.guest()), ship.ask()
+    assert (await ship.payments.request(request)).trouble == ""
+
+    def full(tx: Tx) -> str | None:
+        raise StoreUnavailable("disk full")
+
+    waiting = asyncio.create_task(ship.payments.wait(request.tap_id, 25))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await ship.payments.book(request, band.tap(request), full)
+    told = await waiting
+    assert (told.code, told.trouble, told.charge) == (WAITING, "gateway_cannot_write", None)
+    assert await ship.payments.request(request) == told == await ship.payments.status(request.tap_id)
+    again = asyncio.create_task(ship.payments.wait(request.tap_id, 25))
+    await asyncio.sleep(0)
+    assert not again.done()
+    await ship.payments.book(request, band.tap(request))
+    assert ((await again).code, (await again).trouble) == ("posted", "")
+    (alert,) = await ship.events(EventType.STAFF_ALERT)
+    assert (alert.payload["alert"], alert.payload["taps"]) == ("gateway_cannot_write", 2)
+    other = ship.ask()
+    await ship.payments.request(other)
+    await ship.payments.book(other, band.tap(other))
+    assert len(await ship.events(EventType.STAFF_ALERT)) == 1
+
+
+async def test_what_could_not_be_told_of_missed_taps_is_told_later(ship: Ship) -> None:
+    band, request = ship.band(await ship.guest()), ship.ask()
+    await ship.payments.request(request)
+
+    def full(tx: Tx) -> str | None:
+        raise StoreUnavailable("disk full")
+
+    def busy(tx: Tx) -> str | None:
+        raise Busy("queue full")
+
+    with pytest.raises(StoreUnavailable):
+        await ship.payments.book(request, band.tap(request), full)
+    with pytest.raises(Busy):
+        await ship.payments.book(request, band.tap(request), busy)
+    await ship.payments.book(request, band.tap(request))
+    (alert,) = await ship.events(EventType.STAFF_ALERT)
+    assert alert.payload["taps"] == 1
 
 
 async def test_a_passive_band_pays_with_a_fresh_sun_message(ship: Ship) -> None:

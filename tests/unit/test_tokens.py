@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steward.adapters.system import OsEntropy
+from steward.domain.ids import GuestRef
 from steward.errors import ConfigError, NotFound
 from steward.web.roles import Principal, Role
 from steward.web.tokens import (
@@ -23,6 +24,8 @@ from steward.web.tokens import (
     read_tokens,
     revoke_token,
 )
+
+HOLDER = GuestRef("8f2c41d09a7be635")
 
 
 def add(path: Path, id_: str, role: Role = Role.DESK, till: str | None = None) -> str:
@@ -95,6 +98,30 @@ def test_ids_are_unique_and_tills_belong_to_the_till_role(path: Path) -> None:
     assert [entry.id for entry in read_tokens(path)] == ["a"]
 
 
+def test_a_pursers_token_may_name_its_holder_and_an_older_file_names_none(path: Path) -> None:
+    named = new_token(OsEntropy())
+    add_token(path, TokenEntry("office", Role.PURSER, None, hash_token(named), 1, HOLDER))
+    program = add(path, "program", Role.PURSER)
+    file = TokenFile(path)
+    assert file.find(named) == Principal("office", Role.PURSER, None, HOLDER)
+    assert file.find(program) == Principal("program", Role.PURSER)
+    top = json.loads(path.read_text())
+    for entry in top["tokens"]:
+        del entry["crew"]
+    path.write_text(json.dumps(top))
+    assert TokenFile(path).find(named) == Principal("office", Role.PURSER)
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.PURSER, Role.TILL)])
+def test_only_a_pursers_token_names_a_holder(path: Path, role: Role) -> None:
+    with pytest.raises(ConfigError, match="role purser, and for no other"):
+        add_token(path, TokenEntry("a", role, None, "0" * 64, 1, HOLDER))
+    for ref in ("", "nobody", "token:a", HOLDER.upper(), HOLDER + "0"):
+        with pytest.raises(ConfigError, match="16 hex digits"):
+            add_token(path, TokenEntry("a", Role.PURSER, None, "0" * 64, 1, GuestRef(ref)))
+    assert not path.exists()
+
+
 def test_the_file_is_bounded(path: Path) -> None:
     token = {"role": "desk", "till": None, "sha256": "0" * 64, "created_s": 1}
     path.write_text(json.dumps({"version": 1, "tokens": [token | {"id": f"t{n}"} for n in range(TOKENS_MAX)]}))
@@ -134,10 +161,13 @@ GOOD = {"id": "a", "role": "desk", "till": None, "sha256": "0" * 64, "created_s"
                 {"id": ""},
                 {"id": 5},
                 {"created_s": "x"},
+                {"crew": "ab" * 8},
+                {"role": "purser", "crew": "token:a"},
+                {"role": "purser", "crew": 7},
             )
         ),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_an_odd_file_is_refused_whole(path: Path, text: str) -> None:
     path.write_text(text)

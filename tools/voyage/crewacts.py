@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from voyage.cast import Cast
-from voyage.client import Refused
+from voyage.client import Desk, Refused
 from voyage.handheld import TAP_LIMIT_S, Card, Handheld
 from voyage.observed import CareSeen, Observed, Served
 from voyage.profiles import SURNAME, MadeUp
-from voyage.steps import BreakGlass, CrewStep, Find, Greet, Note, Recover, SignIn
+from voyage.steps import BreakGlass, CrewStep, Find, Greet, Note, Recover, SignIn, TakeBack
 
 GOOD, BAD, PLAIN = "good", "bad", "plain"
 SIGN_IN_LIMIT_S = 240.0  # crew are at work before their guests come; on a busy machine, a little later
@@ -32,6 +32,7 @@ class CrewActs:
         refs: Mapping[str, str],
         wearer: Mapping[str, str],
         in_field: InField,
+        desk: Desk,
         seen: Observed,
         tell: Callable[[str, str], None],
     ) -> None:
@@ -41,6 +42,7 @@ class CrewActs:
         self._refs = refs
         self._wearer = wearer
         self._in_field = in_field
+        self._desk = desk
         self._seen = seen
         self._tell = tell
         self._in_recovery: set[str] = set()
@@ -62,6 +64,8 @@ class CrewActs:
                     await self._find(handheld, step)
                 case BreakGlass():
                     await self._break_glass(handheld, step)
+                case TakeBack():
+                    await self._take_back(handheld, step)
 
     async def at_work(self, crew: str) -> Handheld:
         """This crew member's handheld, once it is signed in. Raises TimeoutError, Refused if it could not be."""
@@ -137,6 +141,22 @@ class CrewActs:
         card = await handheld.break_glass(self._refs[step.person], step.reason)
         self._care("emergency", profile.full_name in card.text, "safety saw what it needs")
         self._tell(f"crew · breaks the glass for {self._cast.person(step.person).label}: {step.reason}", PLAIN)
+
+    async def _take_back(self, handheld: Handheld, step: TakeBack) -> None:
+        ref, label = self._refs[step.person], self._cast.person(step.person).label
+        before = (await handheld.card(ref, offering=True)).text
+        await self._desk.record_consents(ref, {"photo": False, "suggestions": False})
+        card, picture = await handheld.card(ref, offering=False), f"/crew/guests/{ref}/photo"
+        try:
+            await handheld.photo(ref)
+            refused = ""
+        except Refused as error:
+            refused = error.code
+        ok = picture in before and picture not in card.text and not card.offer and bool(refused)
+        self._care("consent", ok, "taken back at the desk, and the next card shows no photo and no suggestion")
+        self._tell(
+            f"crew · {label} took back consent: no photo, no suggestion from the next look on", GOOD if ok else BAD
+        )
 
     def _care(self, kind: str, ok: bool, detail: str) -> None:
         self._seen.care.append(CareSeen(kind, ok, detail))

@@ -16,6 +16,7 @@ from steward.domain.ids import ApprovalId, GuestRef, TapId, TransactionId
 APPROVAL_S = 24 * 3600  # how long a correction waits for its second person
 WAITING_MAX = 200  # corrections that wait at once
 WAITING_EACH_MAX = 50  # of these, asked for by one person
+TOKEN = "token:"  # noqa: S105 how a token that names nobody begins; no crew reference has a colon
 
 
 class Correction(StrEnum):
@@ -37,6 +38,7 @@ class ApprovalRefusal(StrEnum):
     """Why an approval cannot be decided so. Raised to whoever tries, not recorded."""
 
     OWN_APPROVAL = "own_approval"
+    NOBODY_ASKED = "nobody_asked"  # a token that names no crew member: it may be the second person's own
     APPROVAL_DECIDED = "approval_decided"
     APPROVAL_EXPIRED = "approval_expired"
     APPROVAL_OUTDATED = "approval_outdated"  # what is left of the charge is not what was asked about
@@ -99,7 +101,17 @@ class GivenAlone:
     """What went back without a second person, in minor units, before the correction in question."""
 
     of_charge_minor: int  # by anybody
-    to_guest_minor: int  # by the person who asks now
+    to_guest_minor: int  # by the person who asks now, or by tokens that name nobody: any of them may be that person
+
+
+def is_person(by: str) -> bool:
+    """Whether this is somebody: one human, however they come in, is one crew reference. A nameless token is nobody."""
+    return by != "" and not by.startswith(TOKEN)
+
+
+def may_be_one(by: str, other: str) -> bool:
+    """Whether two that gave money back may be the same human."""
+    return by == other or by.startswith(TOKEN) or other.startswith(TOKEN)
 
 
 def needs_second(amount_minor: int, given: GivenAlone, above_minor: int) -> bool:
@@ -138,9 +150,14 @@ def decided(approval: Approval, state: ApprovalState, by: str, now_s: int) -> Ap
 
 
 def approve_problem(approval: Approval, by: str, now_s: int) -> ApprovalRefusal | None:
-    """Why this person cannot approve it now. Whoever asked, or is named in the question, is no second person."""
+    """Why this person cannot approve it now. Whoever asked, or is named in the question, is no second person.
+
+    Nor is anybody to a question that nobody asked: such a token may be the approver's own.
+    """
     if by in (approval.asked_by, approval.said_by):
         return ApprovalRefusal.OWN_APPROVAL
+    if not (is_person(approval.asked_by) and is_person(by)):
+        return ApprovalRefusal.NOBODY_ASKED
     return refuse_problem(approval, now_s)
 
 

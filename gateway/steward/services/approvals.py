@@ -14,15 +14,20 @@ from steward.domain.approvals import (
     decided,
     expired,
     is_over,
+    is_person,
     needs_second,
 )
 from steward.domain.charges import Charge
 from steward.domain.events import EventType, NewEvent
 from steward.domain.ids import ApprovalId, GuestRef
-from steward.errors import Busy, Conflict, NotFound
+from steward.errors import Busy, Conflict, NotFound, Refused
 from steward.ports import Entropy, Tx
 
 _ID_BYTES = 16
+_WHO_ASKS = (
+    "this much goes back only if one person asks and another approves, and this token names nobody: ask with a token "
+    "made by `steward tokens add --role purser --crew REF`, or at a handheld"
+)
 
 
 class SecondPerson:
@@ -41,7 +46,7 @@ class SecondPerson:
         """None if this may be done now; otherwise the approval it waits for, asked for at most once.
 
         A refund whose id was refused before stays refused: its approval comes back as it was decided.
-        Raises Conflict if a refund's id stood for another amount, Busy if too many wait.
+        Raises Refused if nobody asks, Conflict if a refund's id stood for another amount, Busy if too many wait.
         """
         known = self._newest(tx, wish, now_s)
         if known is not None:
@@ -50,6 +55,8 @@ class SecondPerson:
             return known
         if not needs_second(amount_minor, tx.given_alone(wish.tap_id, guest, wish.by), self._above_minor):
             return None
+        if not is_person(wish.by):
+            raise Refused("token_names_nobody", _WHO_ASKS)
         self._check_room(tx, wish.by, now_s)
         id_ = ApprovalId(self._entropy.token_bytes(_ID_BYTES).hex())
         approval = ask(id_, wish, charge, guest, amount_minor, now_s)

@@ -295,6 +295,7 @@ _ADVICE = {
 }
 _APPROVAL_ADVICE = {
     ApprovalRefusal.OWN_APPROVAL: "whoever asked cannot approve it: another purser must",
+    ApprovalRefusal.NOBODY_ASKED: "a token that names nobody asked: refuse it, and ask with a token made with --crew",
     ApprovalRefusal.APPROVAL_DECIDED: "it is decided already",
     ApprovalRefusal.APPROVAL_EXPIRED: "nobody decided it in time: ask again",
     ApprovalRefusal.APPROVAL_OUTDATED: "the charge has changed since it was asked: refuse it and ask again",

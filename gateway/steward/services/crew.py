@@ -14,6 +14,7 @@ from steward.domain.crew import (
     PIN_FAILURES_MAX,
     SESSION_IDLE_S,
     SESSION_S,
+    TRUSTED,
     CrewMember,
     CrewSession,
     LoginId,
@@ -61,10 +62,20 @@ class CrewService:
 
     # who may
 
-    async def add(self, ref: GuestRef, role: CrewRole, outlets: Sequence[OutletId], pin: str, by: str) -> CrewMember:
+    async def add(
+        self,
+        ref: GuestRef,
+        role: CrewRole,
+        outlets: Sequence[OutletId],
+        pin: str,
+        by: str,
+        *,
+        may_appoint: bool = False,
+    ) -> CrewMember:
         """Give a checked-in crew member a role, outlets (none: all) and a PIN; again, to change them, and to unlock.
 
-        Ends their sessions. Raises NotFound, Refused (not_crew, unknown_outlet, pin_invalid).
+        Ends their sessions. may_appoint: also to a role of trust, or to whoever has one now: who could set their PIN
+        could be them. Raises NotFound, Refused (not_crew, unknown_outlet, pin_invalid, not_yours_to_appoint).
         """
         unknown = [outlet for outlet in outlets if outlet not in self.outlets]
         if unknown:
@@ -80,6 +91,7 @@ class CrewService:
                 raise NotFound("guest", ref)
             if not guest.crew:
                 raise Refused("not_crew", "this guest was not checked in as crew")
+            _check_appoints((role, _role_of(tx, ref)), may_appoint)
             tx.put_crew(member)
             _end_sessions(tx, ref)
             tx.append_event(fact(EventType.CREW_ADDED, now_s, crew=ref, role=role.value, by=by))
@@ -87,26 +99,30 @@ class CrewService:
 
         return await self._store.write(work)
 
-    async def remove(self, ref: GuestRef, by: str) -> None:
-        """Take the role away and end the sessions. Raises NotFound."""
+    async def remove(self, ref: GuestRef, by: str, *, may_appoint: bool = False) -> None:
+        """Take the role away and end the sessions. Raises NotFound, Refused not_yours_to_appoint."""
         now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> None:
-            _member(tx, ref)
+            _check_appoints((_member(tx, ref).role,), may_appoint)
             tx.drop_crew(ref)
             _end_sessions(tx, ref)
             tx.append_event(fact(EventType.CREW_REMOVED, now_s, crew=ref, by=by))
 
         await self._store.write(work)
 
-    async def unlock(self, ref: GuestRef, by: str) -> CrewMember:
-        """Forget the wrong PINs. Nobody unlocks themselves. Raises NotFound, Refused own_lock."""
+    async def unlock(self, ref: GuestRef, by: str, *, may_appoint: bool = False) -> CrewMember:
+        """Forget the wrong PINs. Nobody unlocks themselves. Raises NotFound, Refused (own_lock, not_yours_to_appoint).
+
+        may_appoint: also of a role of trust. Whoever could unlock it again and again could guess it.
+        """
         if by == ref:
             raise Refused("own_lock", "another crew member or the desk unlocks a PIN")
         now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> CrewMember:
             member = _member(tx, ref)
+            _check_appoints((member.role,), may_appoint)
             unlocked = replace(member, pin_failures=0)
             if member.pin_failures:
                 tx.put_crew(unlocked)
@@ -122,25 +138,31 @@ class CrewService:
         """Raises NotFound."""
         return await self._store.read(lambda tx: _member(tx, ref))
 
+    async def acting(self, ref: GuestRef, role: CrewRole) -> GuestRef:
+        """Who acts with a token of theirs. Raises Refused token_holder_gone once they no longer have this role."""
+        if await self._store.read(lambda tx: _role_of(tx, ref)) is not role:
+            raise Refused("token_holder_gone", f"this token's holder is no {role} any more: revoke it")
+        return ref
+
     # logging in
 
-    def begin(self, station: str, client: str) -> LoginId:
-        """A handheld (`client`: what tells it from others) waits for a crew band at this station.
+    def begin(self, station: str, client: str, peer: str = "") -> LoginId:
+        """A handheld (`client`: what tells it from others, `peer`: the address it calls from) waits for a crew band.
 
-        Raises NotFound for a station that does not exist, Refused station_taken while another handheld waits there
-        (a tap must never log in the wrong one), Busy.
+        Several at one station take turns: a tap must never log in the wrong one. Raises NotFound for a station that
+        does not exist, Refused login_too_often, Busy.
         """
         if station not in self.stations:
             raise NotFound("station", station)
-        return self._logins.begin(station, client)
+        return self._logins.begin(station, client, peer)
 
     def tapped(self, station: str, tap: CrewTap) -> bool:
         """A crew band was read there. Whether a handheld was waiting for it."""
         return self._logins.tapped(station, tap)
 
-    async def wait_tap(self, login: LoginId, timeout_s: float) -> LoginState:
-        """How the login stands, as soon as it is no longer waiting or after `timeout_s`."""
-        return await self._logins.wait(login, timeout_s)
+    async def wait_tap(self, login: LoginId, timeout_s: float, seen: LoginState = LoginState.WAITING) -> LoginState:
+        """How the login stands, as soon as it is not as it was `seen` or after `timeout_s`."""
+        return await self._logins.wait(login, timeout_s, seen)
 
     async def finish(self, login: LoginId, pin: str) -> tuple[str, CrewSession]:
         """The PIN after the tap: the secret for the cookie, and the session.
@@ -297,6 +319,18 @@ def _member(tx: Tx, ref: GuestRef) -> CrewMember:
     if member is None:
         raise NotFound("crew member", ref)
     return member
+
+
+def _role_of(tx: Tx, ref: GuestRef) -> CrewRole | None:
+    member = tx.crew(ref)
+    return None if member is None else member.role
+
+
+def _check_appoints(roles: Sequence[CrewRole | None], may_appoint: bool) -> None:
+    """Raises Refused if one of these roles, as it was or is to be, is not this caller's to give, change or unlock."""
+    if not may_appoint and any(role in TRUSTED for role in roles):
+        trusted = ", ".join(sorted(TRUSTED))
+        raise Refused("not_yours_to_appoint", f"{trusted}: only a token made by `steward tokens add --role admin` may")
 
 
 def _same_pin(one: PinHash, other: PinHash) -> bool:

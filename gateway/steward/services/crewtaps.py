@@ -8,8 +8,9 @@ from steward.domain.access import Decision, is_crew
 from steward.domain.ids import OutletId, uid_from
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
+from steward.services.conditions import note_tap
 from steward.services.crew import CrewService
-from steward.services.doors import alert_events, guest_of, judge, show_token
+from steward.services.doors import alert_events, guest_of, judge, read_band
 from steward.services.feed import Announcement, TapFeed
 from steward.services.logins import CrewTap
 from steward.services.taps import Tap, TapOutcome, timed_write
@@ -51,16 +52,13 @@ class CrewTapService:
 
     async def tap(self, tap: Tap) -> TapOutcome:
         talk = CardTalk(tap.card, self._keyring, self._aes, self._entropy, self._sun_template)
-        await talk.select()
-        await talk.identify()
-        await talk.authenticate()
-        tap.uid = uid_from(talk.uid)
-        shown = show_token(await talk.read_token(), talk.uid, self._keyring)
+        shown = await read_band(talk, tap, self._keyring)
 
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
             for event in alert_events(tap, decision, uid_from(shown.uid)):
                 tx.append_event(event)
+            note_tap(tx, tap, talk.told, shown)
             return decision
 
         decision = await timed_write(self._store, self._clock, tap, work)

@@ -11,6 +11,7 @@ from steward.domain.ids import GuestRef, uid_from
 from steward.errors import CardRefused
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
+from steward.services.conditions import note_tap
 from steward.services.taps import Tap, TapOutcome, timed_write
 
 
@@ -28,6 +29,18 @@ def show_token(raw: bytes, uid: bytes, keyring: KeyRing) -> Shown:
         code = Refusal.TOKEN_UNREADABLE if signature_ok else Refusal.BAD_SIGNATURE
         raise CardRefused(code.value, str(error)) from error
     return Shown(token, signature_ok, uid)
+
+
+async def read_band(talk: CardTalk, tap: Tap, keyring: KeyRing, *, want_sun: bool = False) -> Shown:
+    """From a card in the field to the token of a band that has proved itself: five APDUs at most.
+
+    Raises CardRefused, CardRemoved, ReaderFault.
+    """
+    await talk.select()
+    await talk.identify(want_sun=want_sun)
+    await talk.authenticate()
+    tap.uid = uid_from(talk.uid)
+    return show_token(await talk.read_token(), talk.uid, keyring)
 
 
 def guest_of(token: TokenBody) -> GuestRef:
@@ -86,15 +99,12 @@ class DoorService:
 
     async def tap(self, tap: Tap) -> TapOutcome:
         talk = CardTalk(tap.card, self._keyring, self._aes, self._entropy, self._sun_template)
-        await talk.select()
-        await talk.identify()
-        await talk.authenticate()
-        tap.uid = uid_from(talk.uid)
-        shown = show_token(await talk.read_token(), talk.uid, self._keyring)
+        shown = await read_band(talk, tap, self._keyring)
 
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
             self._record(tx, tap, decision, shown)
+            note_tap(tx, tap, talk.told, shown)
             return decision
 
         return TapOutcome.of(await timed_write(self._store, self._clock, tap, work))

@@ -26,13 +26,13 @@ from steward.domain.charges import (
 from steward.domain.events import EventType, fact
 from steward.domain.evidence import EvidenceView, counter_kind, evidence_view, is_alarming, signature_refusal
 from steward.domain.ids import ApprovalId, TapId, TillId
-from steward.errors import Conflict, NotFound, Refused
+from steward.errors import Conflict, NotFound, Refused, StewardError, StoreUnavailable
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.allowances import Funds
 from steward.services.approvals import SecondPerson
 from steward.services.chargebook import ChargeBook, PaymentSettings, give_up, refusal
 from steward.services.corrections import Corrections, Outcome
-from steward.services.pending import PendingTaps, check_same
+from steward.services.pending import CANNOT_WRITE, PendingTaps, check_same
 from steward.services.pins import PinService
 from steward.services.signatures import verify_evidence
 from steward.services.verification import Verifier
@@ -46,11 +46,15 @@ WAITING = "waiting"
 
 @dataclass(frozen=True, slots=True)
 class TapStatus:
-    """Where a tap stands. `code`: "waiting", "cancelled", "request_expired", or the recorded charge's."""
+    """Where a tap stands. `code`: "waiting", "cancelled", "request_expired", or the recorded charge's.
+
+    trouble: why a tap that came could not be written down; it is waited for again. Empty if there was none.
+    """
 
     tap_id: TapId
     code: str
     charge: Charge | None = None
+    trouble: str = ""
 
 
 class PaymentService:
@@ -73,6 +77,7 @@ class PaymentService:
         self._aes = aes
         self._settings = chosen = settings or PaymentSettings()
         self._book = ChargeBook(chosen)
+        self._missed = 0  # taps that the store could not take, and that no event tells of yet
         self._funds = funds  # one of several gateways: what others may have spent, or could grant
         self._pending = PendingTaps(clock, chosen.request_expires_s, chosen.tills_max, chosen.listeners_max)
         self._verifier = Verifier(store, clock, self._book, pins or PinService(entropy))
@@ -95,7 +100,7 @@ class PaymentService:
             check_same(recorded.request, request)
             return _of(recorded)
         self._pending.open(request)
-        return TapStatus(request.tap_id, WAITING)
+        return TapStatus(request.tap_id, WAITING, trouble=self._pending.trouble(request.tap_id))
 
     def pending_for(self, till: TillId) -> ChargeRequest | None:
         """What this till wants a tap for, for the tap handler; None if nothing, or if it is being booked."""
@@ -108,7 +113,7 @@ class PaymentService:
     async def status(self, tap_id: TapId) -> TapStatus:
         """Where this tap stands now. Raises NotFound if it was never asked for, or long ago and never tapped."""
         if self._pending.find(tap_id) is not None:
-            return TapStatus(tap_id, WAITING)
+            return TapStatus(tap_id, WAITING, trouble=self._pending.trouble(tap_id))
         recorded = await self._recorded(tap_id)
         if recorded is not None:
             return _of(recorded)
@@ -117,16 +122,18 @@ class PaymentService:
         raise NotFound("tap", tap_id)
 
     async def wait(self, tap_id: TapId, timeout_s: float, seen: str = WAITING) -> TapStatus:
-        """The status as soon as its code is no longer `seen`, or after `timeout_s` (at most `wait_max_s`).
+        """The status as soon as its code is no longer `seen`, or there is a new trouble, or after `timeout_s` (at most
+        `wait_max_s`).
 
         Raises NotFound as status() does, Busy if too many wait.
         """
         end_ms = self._clock.monotonic_ms() + min(timeout_s, self._settings.wait_max_s) * 1000
+        trouble = self._pending.trouble(tap_id)
         while True:
             with self._pending.listening(tap_id) as bell:  # before looking, so that no change falls in between
                 status = await self.status(tap_id)
                 left_s = (end_ms - self._clock.monotonic_ms()) / 1000
-                if status.code != seen or left_s <= 0:
+                if status.code != seen or status.trouble != trouble or left_s <= 0:
                     return status
                 if not await self._pending.heard(bell, tap_id, left_s):
                     return await self.status(tap_id)
@@ -179,9 +186,27 @@ class PaymentService:
             short = None
             if self._funds is not None and facts.evidence is not None and facts.refusal is None and closed is None:
                 short = await self._funds.ensure(facts.evidence.guest, request.amount_minor)
-            charge = await self._store.write(lambda tx: self._decide(tx, request, facts, access, closed, now_s, short))
+            charge = await self._write(lambda tx: self._decide(tx, request, facts, access, closed, now_s, short), now_s)
         _LOG.info("payment.booked till=%s state=%s code=%s", request.till, charge.state.value, charge.code)
         return charge
+
+    async def _write(self, work: Callable[[Tx], Charge], now_s: int) -> Charge:
+        """Write a tap down; with the first after taps that could not be, that there were such."""
+        missed, self._missed = self._missed, 0
+
+        def work_and_tell(tx: Tx) -> Charge:
+            if missed:
+                tx.append_event(fact(EventType.STAFF_ALERT, now_s, alert=CANNOT_WRITE, place="tills", taps=missed))
+            return work(tx)
+
+        try:
+            return await self._store.write(work_and_tell)
+        except StoreUnavailable:
+            self._missed += missed + 1
+            raise
+        except StewardError:
+            self._missed += missed
+            raise
 
     def _decide(
         self,

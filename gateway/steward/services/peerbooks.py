@@ -25,18 +25,20 @@ from steward.domain.guests import Band, BandState, Guest
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.intake import Stream, acknowledge, decode_stream, encode_stream, end_older, take
 from steward.domain.peercharge import BadPeerEvent, charge_of, number_of, text_of
-from steward.domain.replica import MemberRole
+from steward.domain.peerepoch import Stores, take_up
+from steward.domain.replica import BadLan, MemberRole
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.allowances import AllowanceBook, Member
 from steward.services.chargebook import record
 from steward.services.checkin import deny_next, freeze_band, note_epoch
+from steward.services.peerwords import words_for
 from steward.services.pins import ATTEMPTS_MAX
 from steward.services.signatures import verify_evidence
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_SIZE = 16
-_BOOT = "ship.boot"
-WORDS_KEPT_MAX = 2048
+_BOOT, _STORES = "ship.boot", "ship.stores:{}"
+STREAMS_MAX = 64  # stores of one gateway that have told anything
 EPOCHS_AHEAD_MAX = 4096  # a gateway that was cut off may have frozen so many bands by itself
 
 
@@ -76,6 +78,20 @@ class PeerBooks:
         self._sun_required = sun_required
         self._on_alert = on_alert
 
+    async def heard_of(self, member: Member, epoch: int) -> bool:
+        """Whether the gateway is believed to speak from this store; remembers a new one. See domain/peerepoch.py."""
+        clock = self._clock.now()
+
+        def work(tx: Tx) -> bool:
+            name = _STORES.format(member.name)
+            known = Stores.decode(tx.meta(name))
+            taken = take_up(known, epoch, clock.unix_s, clock_trusted=clock.trusted)
+            if taken is not None and taken != known:
+                tx.set_meta(name, taken.encode())
+            return taken is not None
+
+        return await self._store.write(work)
+
     async def take(self, member: Member, batch: Batch) -> tuple[Ack, bool]:
         """Keep what is new of a batch, with all that follows from it; the acknowledgement to send, and whether an
         event came that contradicts one taken in before.
@@ -105,6 +121,8 @@ class PeerBooks:
         self, tx: Tx, member: Member, batch: Batch, charges: Mapping[int, Charge | None], now_s: int
     ) -> tuple[Ack, bool, list[str]]:
         streams = {epoch: decode_stream(kept) for epoch, kept in tx.peer_streams(member.name).items()}
+        if batch.epoch not in streams and len(streams) >= STREAMS_MAX:
+            raise BadLan("epoch_refused", "it has told of too many stores of its own")
         for epoch, ended in end_older(streams, batch).items():
             tx.put_peer_stream(member.name, epoch, encode_stream(ended))
         taken = take(streams.get(batch.epoch, Stream()), batch, in_order=True)
@@ -152,8 +170,6 @@ class PeerBooks:
             raise BadPeerEvent("a charge that cannot be")
         evidence, request = charge.evidence, charge.request
         granted = self._allowances.booked(tx, said.member.name, said.event.epoch, evidence.guest, request.amount_minor)
-        if charge.verification == "pin":
-            self._pin_was_right(tx, evidence.guest)
         known = tx.charge(request.tap_id)
         if known is not None:
             if known.evidence is not None and _same_tap(known.evidence, evidence):
@@ -163,6 +179,8 @@ class PeerBooks:
         if guest is not None and guest.currency != request.currency:
             return self._set_aside(tx, said, charge)
         problem = self._problem(tx, said, charge, guest, granted)
+        if charge.verification == "pin" and problem is None and evidence.verified:
+            self._pin_was_right(tx, evidence.guest)  # or a made-up charge would give a thief new guesses
         return [*self._book(tx, said, charge, guest, problem), *self._tell(tx, said, charge, problem)]
 
     def _problem(self, tx: Tx, said: _Told, charge: Charge, guest: Guest | None, granted: bool) -> str | None:
@@ -197,9 +215,8 @@ class PeerBooks:
     def _book(self, tx: Tx, said: _Told, charge: Charge, guest: Guest | None, problem: str | None) -> Iterable[str]:
         """The charge and its postings. On a settled folio what is owed is set aside at once, so that it stays at 0."""
         request = charge.request
-        words = tx.words_of(request.tap_id)
+        words = words_for(tx, said.member, request.tap_id)
         if words is not None:
-            tx.drop_words(request.tap_id)
             charge = replace(charge, request=replace(request, description=words))
         state = ChargeState.POSTED if problem is None else ChargeState.DISPUTED
         booked = replace(charge, state=state, code=problem or ChargeState.POSTED.value)
@@ -241,8 +258,9 @@ class PeerBooks:
 
     def _held(self, tx: Tx, said: _Told) -> Iterable[str]:
         """A hold is the gateway's own affair, its allowance covers it. Wrong PINs add up over all gateways."""
-        if said.event.payload.get("code") == ChargeRefusal.PIN_WRONG.value:
-            guest = tx.guest(GuestRef(said.text("guest")))
+        evidence = said.charge.evidence if said.charge is not None else None
+        if said.event.payload.get("code") == ChargeRefusal.PIN_WRONG.value and evidence and evidence.verified:
+            guest = tx.guest(evidence.guest)
             if guest is not None and guest.pin is not None and guest.pin_failures < ATTEMPTS_MAX:
                 tx.put_guest(replace(guest, pin_failures=guest.pin_failures + 1))
         return self._signed(tx, said)
@@ -258,16 +276,6 @@ class PeerBooks:
         guest = tx.guest(ref)
         if guest is not None and 0 < guest.pin_failures < ATTEMPTS_MAX:
             tx.put_guest(replace(guest, pin_failures=0))
-
-    def take_words(self, tx: Tx, member: Member, words: Iterable[tuple[TapId, str]]) -> None:
-        """Descriptions of a till gateway's charges: put where they belong, or kept until their charge is here."""
-        for tap_id, text in words:
-            charge = tx.charge(tap_id)
-            if charge is None:
-                if len(tx.words(WORDS_KEPT_MAX)) < WORDS_KEPT_MAX:
-                    tx.put_words(tap_id, text)
-            elif not charge.request.description and charge.request.till in member.tills:
-                tx.put_charge(replace(charge, request=replace(charge.request, description=text)))
 
     # bands and doors
 
@@ -382,5 +390,6 @@ _EFFECTS: Mapping[EventType, Callable[[PeerBooks, Tx, _Told], Iterable[str]]] = 
     EventType.BAND_ISSUED: PeerBooks._issued,
     EventType.BAND_RETURNED: PeerBooks._returned,
     EventType.DOOR_OPENED: PeerBooks._opened,
+    EventType.OLD_DOOR_OPENED: PeerBooks._opened,
     EventType.STAFF_ALERT: PeerBooks._staff_alert,
 }

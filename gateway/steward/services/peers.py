@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from steward.domain.allowance import Grant
 from steward.domain.batches import BadBatch, decode_batch, encode_ack
+from steward.domain.consent import ConsentPurpose
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.intake import decode_stream
 from steward.domain.lanwire import decode_ask, seal_changes
@@ -44,6 +45,7 @@ from steward.ports import Clock, KeyRing, Store, Tx
 from steward.ports.sync import LinkDown, Pipe, PipeMessage
 from steward.services.allowances import AllowanceBook, Bell, Member
 from steward.services.peerbooks import PeerBooks
+from steward.services.peerwords import take_words
 from steward.services.replica import ASK_EVERY_MS, Alarms
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class _Peer:
     older_boots: deque[bytes] = field(default_factory=lambda: deque(maxlen=_BOOTS_KEPT))
     number: int = 0
     epoch: int = 0
+    believed: int = 0  # its newest store that is
     sent: int = 0  # published up to this revision
     looked: int = 0  # and looked at up to this one: nothing in between concerns it
     heard_ms: float | None = None
@@ -161,13 +164,23 @@ class Peers:
         source, batch = parse_up(topic), decode_batch(payload)
         if (batch.ship, batch.gateway, batch.cls) != (self._ship, peer.member.name, source.cls):
             raise BadLan("lan_foreign", "a batch in another gateway's name")
+        await self._check_store(peer, batch.epoch)
         ack, diverged = await self._books.take(peer.member, batch)
         if diverged:
             await self._alarms.raise_("peer_diverged", peer.member.name)
         self._allowances.changed.ring()
         await self._pipe.publish(ack_topic(self._ship, peer.member.name, PEER), encode_ack(ack))
 
+    async def _check_store(self, peer: _Peer, epoch: int) -> None:
+        """Raises BadLan if the gateway is not believed to speak from this store: then nothing it says counts."""
+        if epoch <= peer.believed:
+            return
+        if not await self._books.heard_of(peer.member, epoch):
+            raise BadLan("epoch_refused", "a store of its own that it cannot have, or one too many for a day")
+        peer.believed = max(peer.believed, epoch)
+
     async def _asked(self, peer: _Peer, ask: Ask) -> None:
+        await self._check_store(peer, ask.epoch)
         if ask.boot != peer.boot:
             if ask.boot in peer.older_boots:
                 return  # from before it was started again, and late
@@ -180,7 +193,7 @@ class Peers:
         if peer.member.role is MemberRole.TILL and (ask.reports or ask.words):
 
             def work(tx: Tx) -> list[str]:
-                self._books.take_words(tx, peer.member, ask.words)
+                take_words(tx, peer.member, ask.words)
                 return self._allowances.heard(tx, name, ask.epoch, ask.reports, now_s)
 
             for problem in await self._store.write(work):
@@ -306,6 +319,8 @@ def _record(tx: Tx, change: Change) -> Row | None:
     first, _, rest = name.partition("/")
     if change.kind is Kind.COUNTER:
         return Counter(Uid(first), rest, tx.charge_counter(Uid(first), rest))
+    if change.kind is Kind.CONSENT:
+        return tx.consent(GuestRef(first), ConsentPurpose(rest))
     epoch_text, _, ref = rest.partition("/")
     return tx.grant(first, int(epoch_text), GuestRef(ref))
 

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from steward.domain.charges import ChargeRefusal, ChargeRequest
 from steward.domain.ids import TapId, TillId
-from steward.errors import Busy, Conflict
+from steward.errors import Busy, Conflict, StoreUnavailable
 from steward.ports import Clock
 
 Bell = asyncio.Future[None]
 V = TypeVar("V")
 _KEPT_MAX = 4096
+CANNOT_WRITE = "gateway_cannot_write"  # told to the till, which shows it: nobody else stands there
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class _Pending:
     request: ChargeRequest
     expires_ms: float
     bookings: int = 0  # a tap is being written down: too late to cancel or to expire
+    trouble: str = ""  # why the last tap could not be written down
 
 
 class PendingTaps:
@@ -81,6 +83,11 @@ class PendingTaps:
         till = self._till_of.get(tap_id)
         return till is not None and self._by_till[till].bookings > 0
 
+    def trouble(self, tap_id: TapId) -> str:
+        """CANNOT_WRITE if a tap came for this request and the gateway could not write it down; else empty."""
+        till = self._till_of.get(tap_id)
+        return self._by_till[till].trouble if till is not None else ""
+
     def was_booked(self, tap_id: TapId) -> bool:
         """Whether it was written down lately (the last 4096): who looked at the store before that looks again."""
         return tap_id in self._booked
@@ -114,6 +121,10 @@ class PendingTaps:
             yield code
             self._forget(request.tap_id)
             _keep(self._booked, request.tap_id, None)
+        except StoreUnavailable:
+            if pending is not None:
+                pending.trouble = CANNOT_WRITE
+            raise
         finally:
             if pending is not None:
                 pending.bookings -= 1

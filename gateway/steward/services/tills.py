@@ -17,7 +17,8 @@ from steward.domain.ids import TillId, uid_from
 from steward.errors import Conflict
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
-from steward.services.doors import access_state, alert_events, guest_of, judge, show_token
+from steward.services.conditions import note_tap
+from steward.services.doors import access_state, alert_events, guest_of, judge, read_band
 from steward.services.feed import Announcement, TapFeed
 from steward.services.payments import PaymentService
 from steward.services.taps import Tap, TapOutcome
@@ -62,11 +63,7 @@ class TillService:
         if request is None:
             return IDLE
         talk = CardTalk(tap.card, self._keyring, self._aes, self._entropy, self._sun_template)
-        await talk.select()
-        await talk.identify(want_sun=True)
-        await talk.authenticate()
-        tap.uid = uid_from(talk.uid)
-        shown = show_token(await talk.read_token(), talk.uid, self._keyring)
+        shown = await read_band(talk, tap, self._keyring, want_sun=True)
         # Refused already? Then the band is not asked to sign, and its counter is not spent.
         early = await self._store.read(lambda tx: _peek(tx, tap, shown))
         evidence = await self._evidence(talk, request, shown, tap, sign=early is None)
@@ -80,6 +77,7 @@ class TillService:
             heard[:] = decision.alerts
             for event in alert_events(tap, decision, uid_from(shown.uid)):
                 tx.append_event(event)
+            note_tap(tx, tap, talk.told, shown)
             return None if decision.granted else decision.code
 
         outcome = await self._book(tap, request, TapFacts(evidence), access)

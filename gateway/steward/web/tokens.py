@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steward.domain.ids import GuestRef
 from steward.errors import ConfigError, NotFound
 from steward.ports import Entropy
 from steward.web.roles import Principal, Role
@@ -35,22 +36,24 @@ _TOKEN = re.compile(r"stw_[A-Za-z0-9_-]{43}")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _TILL = re.compile(r"[!-~]{1,8}")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_CREW = re.compile(r"[0-9a-f]{16}")
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEntry:
-    """One line of the file: whose token, and the hash it is known by."""
+    """One line of the file: whose token, and the hash it is known by. crew: see Principal."""
 
     id: str
     role: Role
     till: str | None
     sha256: str
     created_s: int
+    crew: GuestRef | None = None
 
     @property
     def principal(self) -> Principal:
-        return Principal(self.id, self.role, self.till)
+        return Principal(self.id, self.role, self.till, self.crew)
 
 
 class TokenFile:
@@ -117,6 +120,10 @@ def add_token(path: Path, entry: TokenEntry) -> None:
         raise ConfigError("till", "is needed by a token of role till, and by no other: give --till with --role till")
     if entry.till is not None and not _TILL.fullmatch(entry.till):
         raise ConfigError("till", "is not 1 to 8 printable ASCII characters without spaces")
+    if entry.crew is not None and entry.role is not Role.PURSER:
+        raise ConfigError("crew", "is for a token of role purser, and for no other: leave --crew away")
+    if entry.crew is not None and not _CREW.fullmatch(entry.crew):
+        raise ConfigError("crew", "is not a crew member's reference, 16 hex digits: see GET /v1/crew")
     with _locked(path):
         entries = read_tokens(path) if path.exists() else ()
         if any(known.id == entry.id for known in entries):
@@ -138,6 +145,7 @@ def revoke_token(path: Path, id_: str) -> None:
 
 def _entry(path: Path, item: dict[str, object]) -> TokenEntry:
     id_, till, sha256, created_s = item["id"], item["till"], item["sha256"], item["created_s"]
+    crew = item.get("crew")  # a file of before tokens could name somebody has none
     role = Role(str(item["role"]))
     shaped = (
         isinstance(id_, str)
@@ -147,10 +155,12 @@ def _entry(path: Path, item: dict[str, object]) -> TokenEntry:
         and isinstance(created_s, int)
         and (till is None or (isinstance(till, str) and _TILL.fullmatch(till)))
         and (role is Role.TILL) == (till is not None)
+        and (crew is None or (role is Role.PURSER and isinstance(crew, str) and _CREW.fullmatch(crew)))
     )
     if not shaped:
         raise _unfit(path)
-    return TokenEntry(str(id_), role, None if till is None else str(till), str(sha256), int(str(created_s)))
+    holder = None if crew is None else GuestRef(str(crew))
+    return TokenEntry(str(id_), role, None if till is None else str(till), str(sha256), int(str(created_s)), holder)
 
 
 def _unfit(path: Path) -> ConfigError:
@@ -186,7 +196,8 @@ def _read_private(path: Path) -> bytes:
 def _write(path: Path, entries: Sequence[TokenEntry]) -> None:
     """Replace the file whole or not at all, mode 0600, on disk when this returns."""
     lines = [
-        {"id": e.id, "role": str(e.role), "till": e.till, "sha256": e.sha256, "created_s": e.created_s} for e in entries
+        {"id": e.id, "role": str(e.role), "till": e.till, "sha256": e.sha256, "created_s": e.created_s, "crew": e.crew}
+        for e in entries
     ]
     text = json.dumps({"version": _VERSION, "tokens": lines}, indent=1) + "\n"
     try:
