@@ -26,7 +26,9 @@ from steward.web.bundle import FollowedStatus, GatewayStatus, LinkStatus, ShipSt
 from steward.web.facts import StoreFacts
 from steward.web.machine_view import link_rows, size, span
 from steward.web.metrics import Snapshot
+from steward.web.pages.language import Catalogue
 
+ENGLISH = Catalogue().translator("en", "")
 FOLDER = Path(dashboards.__path__[0])
 LINK = LinkStatus(
     "mqtts://shore.example:8883",
@@ -291,20 +293,22 @@ def test_a_clock_that_went_back_makes_no_band_disappear() -> None:
 
 
 def test_the_link_in_words() -> None:
-    rows = link_rows(LINK, 1_800_000_300)
+    rows = link_rows(LINK, 1_800_000_300, ENGLISH)
     assert rows is not None
     shown = {row.words: (row.value, row.light, row.more) for row in rows.rows}
     assert shown["Shore"] == ("answers", "ok", "for 5 min")
     assert shown["Waiting"] == ("1,200 events, 34.0 kB", "calm", "oldest 3 min")
     assert shown["Round trip"] == ("712 ms", "calm", "9 batches, 1 again")
     classes = {row.words: row for row in rows.classes}
-    assert list(classes) == ["safety", "money", "identity", "insight", "telemetry"]
+    assert list(classes) == ["safety", "money", "identity", "insight", "telemetry", "link"]
     assert (classes["telemetry"].of, classes["telemetry"].width, classes["telemetry"].held) == ("2.0 kB", 50, True)
     assert (classes["safety"].of, classes["safety"].held) == ("", False)
-    down = link_rows(replace(LINK, trouble="refused", uplink=replace(LINK.uplink, answering=False, connected=False)), 0)
+    down = link_rows(
+        replace(LINK, trouble="refused", uplink=replace(LINK.uplink, answering=False, connected=False)), 0, ENGLISH
+    )
     assert down is not None
     assert (down.rows[0].value, down.rows[0].light, down.rows[0].more) == ("down", "bad", "refused")
-    assert link_rows(None, 0) is None
+    assert link_rows(None, 0, ENGLISH) is None
 
 
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ def test_sizes(count: int, said: str) -> None:
     ("seconds", "said"), [(-5, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d")]
 )
 def test_spans(seconds: int, said: str) -> None:
-    assert span(seconds) == said
+    assert span(seconds, ENGLISH) == said
 
 
 # what is shipped for Prometheus and Grafana
@@ -353,7 +357,9 @@ async def test_every_figure_of_the_dashboard_exists(ship: Aboard) -> None:
     unseen = {"steward_start_time_seconds", "steward_clock_seconds", "steward_charges_posted_total", "steward_readers"}
     unseen |= {"steward_store_readable", "steward_disk_size_bytes", "steward_task_running", "steward_link_connected"}
     unseen |= {"steward_link_answering", "steward_link_queue_bytes", "steward_link_window_bytes"}
+    unseen |= {"steward_certificate_days_left", "steward_certificate_urgency"}
     unseen |= {"steward_link_batches_total", "steward_link_down_version", "steward_ship_position"}
+    unseen |= {"steward_link_class_bytes_total"}
     assert figures - shown == unseen
 
 

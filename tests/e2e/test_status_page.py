@@ -12,8 +12,13 @@ from tests.e2e.gatewaykit import Aboard, aboard
 
 from steward.domain.access import Refusal
 from steward.domain.charges import ChargeRefusal, CorrectionRefusal
+from steward.domain.condition import BandCondition
+from steward.domain.ids import Uid
+from steward.ports import Tx
 from steward.services.board import SUCCESSES, TapRecord
 from steward.web import words
+from steward.web.facts import LISTED_MAX
+from steward.web.pages.language import LANGUAGES, Catalogue
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -114,7 +119,7 @@ async def test_the_fragment_is_the_changing_part_of_the_page(ship: Aboard) -> No
     busy_morning(ship)
     live = (await ship.client.get("/live")).text
     page = (await ship.client.get("/")).text
-    shown = re.compile(r"<time>.*?</time>")
+    shown = re.compile(r'<time>.*?</time>|<section data-live="machine".*?</section>', re.DOTALL)  # what moves by itself
     assert shown.sub("", live).strip() in shown.sub("", page)
     assert set(Page(live).sections) == set(Page(page).sections)
 
@@ -131,7 +136,7 @@ async def test_everything_on_the_page_comes_from_the_gateway_itself(ship: Aboard
     answer = await ship.client.get("/")
     page = Page(answer.text)
     addresses = [attrs.get(name) for _, attrs in page.tags for name in ("src", "href") if attrs.get(name)]
-    assert set(addresses) == {
+    assert {re.sub(r"\?v=[0-9a-f]{12}$", "", str(address)) for address in addresses} == {
         "/static/steward.css",
         "/static/steward.js",
         "/static/steward.svg",
@@ -147,13 +152,83 @@ async def test_everything_on_the_page_comes_from_the_gateway_itself(ship: Aboard
         assert "eval(" not in text
 
 
+async def test_the_page_speaks_the_viewers_language(ship: Aboard) -> None:
+    busy_morning(ship)
+    asked = {"Accept-Language": "nb-NO,nb;q=0.9,en;q=0.5"}
+    page = Page((await ship.client.get("/", headers=asked)).text)
+    assert page.find("html")[0]["lang"] == "nb"
+    assert page.text("figures") == "Tall Lesinger 5 Åpnede dører 2 Belastede kjøp 1 Avvist 1".removeprefix("Tall ")
+    assert "Ikke denne gjestens lugar. wrong_cabin Se på nummeret på døren. 1" in page.text("refusals")
+    assert page.text("alerts").startswith("Varsler En forfalsket nøkkel ble vist.")
+    assert "gangway sone gangway port" in page.text("readers")
+    assert "desk koder" in page.text("readers")
+    live = Page((await ship.client.get("/live", headers=asked)).text)
+    assert live.text("speed") == page.text("speed")
+    assert "30,0" in page.text("speed")
+
+
+async def test_the_viewer_can_choose_the_language(ship: Aboard) -> None:
+    page = Page((await ship.client.get("/")).text)
+    token = next(str(attrs["value"]) for attrs in page.find("input") if attrs["name"] == "csrf")
+    form = {"csrf": token, "language": "nb", "back": "/"}
+    own = {"Origin": str(ship.client.base_url).rstrip("/")}
+    answer = await ship.client.post("/language", data=form, headers=own)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert Page((await ship.client.get("/")).text).find("html")[0]["lang"] == "nb"
+    assert "set-cookie" not in (await ship.client.get("/live")).headers, "whoever polls is given nothing to keep"
+    assert "Lesere" in (await ship.client.get("/live")).text
+
+
+async def told(ship: Aboard, *conditions: BandCondition) -> None:
+    def work(tx: Tx) -> None:
+        for each in conditions:
+            tx.put_condition(each)
+
+    await ship.gateway.parts.services.store.write(work)
+
+
+async def test_batteries_and_bands_long_unseen_are_listed(ship: Aboard) -> None:
+    now_s = ship.gateway.parts.services.clock.now().unix_s
+    await told(
+        ship,
+        BandCondition(Uid("04AAAAAA000001"), True, 95, False, now_s - 60),
+        BandCondition(Uid("04AAAAAA000002"), True, 7, True, now_s - 7200),
+        BandCondition(Uid("04AAAAAA000003"), True, None, False, now_s - 60),
+        BandCondition(Uid("04AAAAAA000004"), False, None, False, now_s - 3 * 86_400),
+    )
+    html = (await ship.client.get("/")).text
+    shown = Page(html).text("bands")
+    bars = "below 20 % 1 20 to 39 % 0 40 to 59 % 0 60 to 79 % 0 80 to 100 % 1 not known 1 passive, has none 1"
+    assert bars in shown
+    assert "Charge these: below 20 % Band Battery Last tap here …000002 7 % charging 2 h ago" in shown
+    assert "1 band not seen here for 48 hours Band Battery Last tap here …000004 – 3 d ago" in shown
+    assert "at this gateway’s own readers" in shown
+    assert "04AAAAAA" not in html, "short ids only"
+
+
+async def test_a_long_list_is_cut_and_says_so(ship: Aboard) -> None:
+    now_s = ship.gateway.parts.services.clock.now().unix_s
+    await told(ship, *(BandCondition(Uid(f"04{n:012X}"), True, n % 20, False, now_s) for n in range(45)))
+    page = Page((await ship.client.get("/")).text)
+    assert page.text("bands").count("…0000") == LISTED_MAX
+    assert f"The first {LISTED_MAX} are shown." in page.text("bands")
+
+
+async def test_the_page_is_shown_when_the_store_does_not_answer(ship: Aboard) -> None:
+    await ship.gateway.parts.store.close()
+    ship.client.cookies.set("steward_crew", "x" * 43, domain="127.0.0.1")
+    answer = await ship.client.get("/")
+    assert answer.status_code == 200
+    assert "The store does not answer: these counts are old." in Page(answer.text).text("bands")
+
+
 async def test_nothing_on_the_page_is_inline(ship: Aboard) -> None:
     busy_morning(ship)
     html = (await ship.client.get("/")).text
     page = Page(html)
     assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
-    assert [attrs["src"] for attrs in page.find("script")] == ["/static/steward.js"]
+    assert [str(attrs["src"]).partition("?")[0] for attrs in page.find("script")] == ["/static/steward.js"]
     assert page.find("style") == []
     policy = (await ship.client.get("/")).headers["content-security-policy"]
     assert "unsafe" not in policy
@@ -186,11 +261,12 @@ async def test_a_name_from_the_settings_cannot_become_a_tag(ship: Aboard) -> Non
 
 def test_every_code_has_words_of_its_own() -> None:
     codes = {*map(str, Refusal), *map(str, ChargeRefusal), *map(str, CorrectionRefusal), *SUCCESSES}
-    said = {code: words.plain(code) for code in codes}
-    for code, text in said.items():
-        assert text.said.endswith("."), code
-        assert text.said != words.Words(code.replace("_", " ").capitalize() + ".").said, code
-    assert len({text.said for text in said.values()}) == len(said)
+    for language in LANGUAGES:
+        said = {code: words.plain(code, Catalogue().translator(language, "")) for code in codes}
+        for code, text in said.items():
+            assert text.said.endswith("."), code
+            assert text.said != words.Words(code.replace("_", " ").capitalize() + ".").said, code
+        assert len({text.said for text in said.values()}) == len(said)
     assert words.plain("never_seen").said == "Never seen."
     assert words.alert("clock_lost").todo
 

@@ -9,6 +9,9 @@ import pytest
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import async_playwright
 from tests.pages.pagekit import Browser, PageShip, page_ship
+from tests.pages.purserkit import BILLING, Desk
+
+from steward.domain.ids import GuestRef
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -38,3 +41,16 @@ async def chromium() -> AsyncIterator[Chromium]:
         running = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         await running.close()
+
+
+@pytest.fixture
+def desk(ship: PageShip) -> Desk:
+    return Desk(ship)
+
+
+@pytest.fixture
+async def eva(desk: Desk, browser: Browser) -> tuple[Browser, GuestRef]:
+    """A purser at the desk."""
+    ref = await desk.purser("P-041")
+    await desk.ship.sign_in(browser, ref, shift=BILLING)
+    return browser, ref

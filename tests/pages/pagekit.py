@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from tests.consentkit import agree
 from tests.e2e.gatewaykit import SETTINGS as GATEWAY_SETTINGS
 from tests.e2e.gatewaykit import Aboard, aboard, prepare
 
@@ -136,7 +137,7 @@ class PageShip:
 
     async def crew(self, role: CrewRole, outlets: Sequence[OutletId] = (), pin: str = PIN) -> GuestRef:
         ref = await self.aboard.guest(crew=True, cabins=[7001], booking=f"crew-{role}")
-        await self.services.crew.add(ref, role, outlets, pin, "desk")
+        await self.services.crew.add(ref, role, outlets, pin, "admin", may_appoint=True)
         return ref
 
     async def guest(
@@ -155,6 +156,7 @@ class PageShip:
 
         def work(tx: Tx) -> None:
             tx.put_profile(profile)
+            agree(tx, ref)
             if photo is not None:
                 tx.put_photo(Photo(ref, photo))
 

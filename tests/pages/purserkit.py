@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import httpx
 from tests.e2e.gatewaykit import band_of
 from tests.pages.chromekit import Handheld
-from tests.pages.pagekit import DESK, PIN, STATION, PageShip
+from tests.pages.pagekit import DESK, PIN, STATION, Browser, PageShip
 from tests.unit.moneykit import FakeBand
 
 from steward.domain.charges import Charge, ChargeRequest
@@ -28,7 +29,7 @@ class Desk:
     async def purser(self, number: str, role: CrewRole = CrewRole.PURSER) -> GuestRef:
         """Somebody of the crew with a PIN; `number` is what colleagues call them."""
         ref = await self.ship.aboard.guest(crew=True, cabins=[7001], booking=number)
-        await self.ship.services.crew.add(ref, role, [DESK], PIN, "desk")
+        await self.ship.services.crew.add(ref, role, [DESK], PIN, "admin", may_appoint=True)
         return ref
 
     async def charge(
@@ -68,3 +69,8 @@ async def at_desk(hand: Handheld, crew: GuestRef, shift: str = BILLING) -> None:
     await hand.page.locator(f"input[value='{shift}']").check()
     await hand.page.locator("main form.stack button").click()
     await hand.at("/purser" if shift == BILLING else "/privacy/log")
+
+
+async def refund(browser: Browser, tap: TapId, amount: str, refund_id: str = "f1") -> httpx.Response:
+    await browser.get(f"/purser/charges/{tap}")
+    return await browser.post(f"/purser/charges/{tap}/refund", amount=amount, reason="cold", refund_id=refund_id)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 from markupsafe import escape
+from tests.consentkit import agree
 from tests.pages.pagekit import DESK, PIN, STATION, Browser, PageShip
 
 from steward.domain.profiles import Profile
@@ -377,6 +378,7 @@ async def test_a_name_or_a_note_cannot_become_a_tag(ship: PageShip, browser: Bro
 
 def put_profile(tx: Tx, profile: Profile) -> None:
     tx.put_profile(profile)
+    agree(tx, profile.ref)
 
 
 def check_harmless(text: str, where: str) -> None:

@@ -11,6 +11,7 @@ from tests.e2e.test_metrics import GATEWAYS, LINK, QUIET
 from tests.pages.chromekit import Look, handheld
 from tests.pages.pagekit import PageShip
 
+from steward.domain.condition import BandCondition
 from steward.domain.guests import Band, BandState
 from steward.domain.ids import Uid
 from steward.ports import Tx
@@ -20,10 +21,11 @@ from steward.web.bundle import LinkStatus, ShipStatus
 pytestmark = pytest.mark.chromium
 LOOKS = (
     Look(360, 740, "light", "en"),
-    Look(360, 740, "dark", "en"),
-    Look(1280, 800, "light", "en"),
+    Look(360, 740, "dark", "nb"),
+    Look(1280, 800, "light", "nb"),
     Look(1280, 800, "dark", "en"),
 )
+HELD = {"en": "held back until the budget grows", "nb": "holdes tilbake til budsjettet vokser"}
 
 
 def busy(ship: PageShip) -> None:
@@ -62,6 +64,10 @@ async def connected(ship: PageShip, status: LinkStatus = LINK) -> None:
         for n in range(310):
             state = BandState.FROZEN if n % 60 == 0 else BandState.ISSUED
             tx.put_band(Band(Uid(f"04{n:012X}"), ship.crew_ref, 1, n % 3 > 0, 1, True, state))  # type: ignore[attr-defined]
+            if n % 10:
+                percent = min(n * 7 % 130, 100) if n % 3 else None
+                days_s = 3 * 86_400 if n % 70 == 1 else 0
+                tx.put_condition(BandCondition(Uid(f"04{n:012X}"), n % 3 > 0, percent, n % 11 == 0, now_s - n - days_s))
 
     ship.crew_ref = "0" * 16  # type: ignore[attr-defined]
     await ship.services.store.write(bands)
@@ -76,11 +82,11 @@ async def test_everything_at_once(ship: PageShip, chromium: Chromium, look: Look
         await hand.page.wait_for_selector("#link[data-state=live]")
         for section in ("bands", "link", "ship", "machine"):
             await expect(hand.page.locator(f"[data-live={section}]")).to_be_visible()
-        await expect(hand.page.locator("[data-live=bands]")).to_contain_text("not reported")
-        await expect(hand.page.locator("[data-live=link]")).to_contain_text("held back until the budget grows")
+        await expect(hand.page.locator("[data-live=bands] table")).to_have_count(4)
+        await expect(hand.page.locator("[data-live=link]")).to_contain_text(HELD[look.language])
         await expect(hand.page.locator("[data-live=ship] .lamp.bad")).to_have_count(2)
         await hand.check("90-status")
-        await hand.page.set_viewport_size({"width": look.width, "height": 2600 if look.width < 500 else 1700})
+        await hand.page.set_viewport_size({"width": look.width, "height": 4700 if look.width < 500 else 2600})
         await hand.check("91-status-whole")
 
 
@@ -88,6 +94,9 @@ async def test_a_gateway_without_shore_and_with_troubles(ship: PageShip, chromiu
     async with handheld(ship, chromium, LOOKS[0]) as hand:
         await hand.go("/")
         await expect(hand.page.locator("[data-live=link]")).to_contain_text("None is configured")
+        await hand.page.get_by_role("button", name="Norsk").click()
+        await expect(hand.page.locator("[data-live=link]")).to_contain_text("Ingen er satt opp")
+        await expect(hand.page.locator("#link-words")).to_have_text("Direkte")
         await ship.aboard.gateway.parts.supervisor.stop(5)
         await expect(hand.page.locator("[data-live=machine] .lamp.bad")).to_have_count(1)
         await hand.check("92-troubles")

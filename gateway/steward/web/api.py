@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from steward.web.bare import bare_app
 from steward.web.bundle import Services
+from steward.web.consents import ConsentApi
 from steward.web.desk import DeskApi
 from steward.web.endpoints import install
 from steward.web.facts import FactReader
@@ -59,6 +60,7 @@ def create_app(services: Services) -> FastAPI:
     apis = (
         TillApi(services, polls),
         DeskApi(services, polls),
+        ConsentApi(services),
         ImportApi(services.manifests),
         PurserApi(services),
         RosterApi(services),
@@ -67,9 +69,10 @@ def create_app(services: Services) -> FastAPI:
     for api in apis:
         install(app, api.endpoints())
     facts, streams = FactReader(services), Streams()
-    Page(services, facts).install(app)
+    pages = Pages(services)
+    Page(pages, facts).install(app)
     MetricsPage(services, facts, streams).install(app)
-    _install_pages(app, Pages(services), streams)
+    _install_pages(app, pages, streams)
     return app
 
 

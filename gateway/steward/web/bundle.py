@@ -11,7 +11,9 @@ from steward.domain.outlets import Outlet
 from steward.ports import Clock, Store
 from steward.ports.sync import LinkBytes, Waiting
 from steward.services.board import TapBoard
+from steward.services.certificates import CertificateLife
 from steward.services.checkin import CheckinService
+from steward.services.consents import ConsentService
 from steward.services.crew import CrewService
 from steward.services.desk import PurserDesk
 from steward.services.encoder import EncodeService
@@ -137,6 +139,7 @@ class Services:
     notes: NoteService
     recovery: RecoveryService
     offers: OfferService
+    consents: ConsentService
     crew: CrewService
     feed: TapFeed
     board: TapBoard
@@ -153,6 +156,7 @@ class Services:
     second_person_above_minor: int = 0  # what one person may give back alone
     front: Front = field(default_factory=Front)
     certificate: Callable[[], CertificateStatus | None] = lambda: None  # None: no TLS
+    certificates: Callable[[], Sequence[CertificateLife]] = tuple  # of HTTP, the links and the broker
     link: Callable[[], Awaitable[LinkStatus | None]] = _no_link  # None: there is none
     ship: Callable[[], Awaitable[ShipStatus | None]] = _no_ship  # None: this is the ship's only gateway
     closing: asyncio.Event = field(default_factory=asyncio.Event)

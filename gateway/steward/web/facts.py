@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from steward.domain.condition import LOW_PERCENT, UNSEEN_S, BandCondition
 from steward.domain.guests import BandState
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
@@ -14,6 +15,7 @@ from steward.web.bundle import LinkStatus, Services, ShipStatus
 
 FRESH_MS = 3000
 LOOKS_AT_ONCE = 2000  # of the log, read at one time
+LISTED_MAX = 20  # bands of each list
 _BEYOND = 2**53
 
 
@@ -22,6 +24,11 @@ class StoreFacts:
     """readable False: the store did not answer; the counts are then those of before."""
 
     bands: Mapping[tuple[BandState, bool], int] = field(default_factory=dict)
+    batteries: Mapping[tuple[bool, int | None], int] = field(default_factory=dict)  # of bands issued or tapped here
+    low: tuple[BandCondition, ...] = ()  # batteries below LOW_PERCENT, lowest first
+    low_count: int = 0
+    unseen: tuple[BandCondition, ...] = ()  # not tapped here for UNSEEN_S, the longest away first
+    unseen_count: int = 0
     approvals_pending: int = 0
     recovery_open: int = 0
     look_ups: Mapping[str, int] = field(default_factory=dict)  # by role, the whole log
@@ -62,8 +69,15 @@ class FactReader:
         for look in tx.look_ups(self._counted, LOOKS_AT_ONCE):
             self._looks[look.role] += 1
             self._counted = look.seq
+        now_s = self._services.clock.now().unix_s
+        since_s = now_s - UNSEEN_S
         return StoreFacts(
             bands=dict(tx.band_counts()),
+            batteries=dict(tx.battery_counts()),
+            low=tuple(tx.low_batteries(LOW_PERCENT, now_s, LISTED_MAX)),
+            low_count=tx.low_count(LOW_PERCENT, now_s),
+            unseen=tuple(tx.unseen(since_s, now_s, LISTED_MAX)),
+            unseen_count=tx.unseen_count(since_s, now_s),
             approvals_pending=len(tx.pending_approvals()),
             recovery_open=len(tx.open_cases(None)),
             look_ups=dict(self._looks),

@@ -15,16 +15,23 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from steward.domain.budget import SPENDER_WORDS
+from steward.domain.condition import PASSIVE
+from steward.domain.guests import BandState
 from steward.domain.topics import CLASS_WORDS
 from steward.services.board import LATENCY_BOUNDS_S
+from steward.services.certificates import Urgency
 from steward.services.supervise import TaskState
+from steward.web.band_view import battery_counts
 from steward.web.bundle import Services
 from steward.web.errors import Problem
 from steward.web.facts import FactReader, StoreFacts
 from steward.web.gate import bearer
 from steward.web.roles import Role
 
+_KINDS = ("passive", "active")
 _READER_STATES = ("starting", "idle", "waiting", "busy", "fault", "stopped")
+_URGENCY = {Urgency.GOOD: 0, Urgency.SOON: 1, Urgency.CRITICAL: 2}
 
 
 class MetricsPage:
@@ -88,6 +95,12 @@ class Snapshot(Collector):
         certificate = services.certificate()
         if certificate is not None:
             yield _gauge("steward_certificate_expiry_seconds", "Unix time of its end.", certificate.not_after_s)
+        lives = services.certificates()
+        left = [(life.name, life.days_left) for life in lives if life.days_left is not None]
+        yield _gauges("steward_certificate_days_left", "Until it ends, negative after.", "certificate", left)
+        urgent = [(life.name, _URGENCY[life.urgency]) for life in lives]
+        said = "0: good, 1: ends within 21 days, 2: within 3, has ended, or cannot be read."
+        yield _gauges("steward_certificate_urgency", said, "certificate", urgent)
 
     def _taps(self) -> Iterator[Metric]:
         board = self._services.board
@@ -119,10 +132,7 @@ class Snapshot(Collector):
             up.add_metric((reader.name, reader.purpose), reader.state not in ("fault", "stopped"))
         yield up
         yield _gauges("steward_readers", "Readers by state.", "state", states.items())
-        bands = GaugeMetricFamily("steward_bands", "Bands by state and kind.", labels=("state", "kind"))
-        for (state, active), count in sorted(self._facts.bands.items()):
-            bands.add_metric((state.value, "active" if active else "passive"), count)
-        yield bands
+        yield _bands(self._facts)
         ages = services.board.tap_ages(services.clock.now().unix_s)
         yield _gauges("steward_bands_last_tap", "Bands by the age of their last tap.", "age", ages.items())
 
@@ -169,8 +179,10 @@ class Snapshot(Collector):
         yield _counter("steward_link_divergences", "Ranges of events that shore has otherwise.", up.diverged)
         sockets = (("sent", link.socket.sent), ("received", link.socket.received))
         yield _by("steward_link_socket_bytes", "Bytes at the socket by direction.", "direction", sockets)
-        spent = [(CLASS_WORDS[cls], count) for cls, count in sorted(up.bytes_today.items())]
-        yield _gauges("steward_link_bytes_today", "Bytes sent since the ship's midnight, by class.", "class", spent)
+        spent = [(SPENDER_WORDS[cls], count) for cls, count in sorted(up.bytes_today.items())]
+        yield _gauges("steward_link_bytes_today", "Bytes at the socket since the ship's midnight.", "class", spent)
+        total = [(SPENDER_WORDS[cls], count) for cls, count in sorted(up.bytes_total.items())]
+        yield _by("steward_link_class_bytes", "Bytes at the socket by class, both ways.", "class", total)
         limits = [(CLASS_WORDS[cls], count) for cls, count in sorted(up.budget.items())]
         yield _gauges("steward_link_budget_bytes", "Bytes a class may send in a day.", "class", limits)
         versions = sorted(link.down_versions.items())
@@ -195,6 +207,18 @@ class Snapshot(Collector):
                 yield _gauge("steward_ship_authority_heard_seconds", "Since it was last heard.", told.heard_ago_s)
             yield _gauge("steward_ship_position", "Newest change of its records applied here.", told.revision)
             yield _gauge("steward_ship_queue_events", "Events it has not acknowledged.", told.queue.events)
+
+
+def _bands(facts: StoreFacts) -> Metric:
+    """Those issued by their battery too, every name of it; of others the label is empty, which is no label at all."""
+    said = "Bands by state, kind, and the battery that issued ones last told here."
+    family = GaugeMetricFamily("steward_bands", said, labels=("state", "kind", "battery"))
+    for (state, active), count in sorted(facts.bands.items()):
+        if state is not BandState.ISSUED:
+            family.add_metric((state.value, _KINDS[active], ""), count)
+    for battery, count in battery_counts(facts).items():
+        family.add_metric((BandState.ISSUED.value, _KINDS[battery != PASSIVE], battery), count)
+    return family
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:

@@ -9,49 +9,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
+from steward.domain.condition import LOW_PERCENT
 from steward.services.board import HELD, NEUTRAL, SUCCESSES, BoardSnapshot
-from steward.web.bundle import ReaderStatus, Services
+from steward.web.band_view import band_rows
+from steward.web.bundle import ReaderStatus
 from steward.web.errors import Problem
 from steward.web.facts import FactReader
 from steward.web.gate import viewer
-from steward.web.machine_view import band_rows, link_rows, machine_rows, ship_rows
+from steward.web.machine_view import link_rows, machine_rows, ship_rows
+from steward.web.pages.base import Pages
+from steward.web.pages.language import Translator
 from steward.web.schemas import HealthView
 from steward.web.words import alert, plain
 
-_FOLDER = Path(__file__).parent
 _BAR_WIDTH = 1000  # units of the split bar's own scale
-_SPLIT = (
-    ("exchange", "with the band"),
-    ("compute", "deciding"),
-    ("commit", "writing it down"),
-)
-_STATE_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+_SPLIT = ("exchange", "compute", "commit")
+_STATE_LIGHTS: Mapping[str, str] = MappingProxyType(
     {
-        "waiting": ("ok", "ready"),
-        "busy": ("ok", "tap in progress"),
-        "idle": ("calm", "standing by"),
-        "starting": ("calm", "starting"),
-        "fault": ("bad", "not working"),
-        "paused": ("bad", "not working, tried again soon"),
-        "stopped": ("bad", "stopped"),
+        "waiting": "ok",
+        "busy": "ok",
+        "idle": "calm",
+        "starting": "calm",
+        "fault": "bad",
+        "paused": "bad",
+        "stopped": "bad",
     }
+)
+_PLACES = MappingProxyType(
+    {"cabin ": "cabin", "zone ": "zone", "till ": "till", "crew at ": "crew", "encoder": "encoder"}
 )
 
 
 class Page:
-    def __init__(self, services: Services, facts: FactReader) -> None:
+    def __init__(self, pages: Pages, facts: FactReader) -> None:
+        self._pages = pages
         self._facts_of_store = facts
-        self._services = services
-        loader = FileSystemLoader(_FOLDER / "templates")
-        self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        self._services = pages.services
 
     def install(self, app: FastAPI) -> None:
         html = {"response_class": HTMLResponse, "include_in_schema": False}
@@ -61,14 +60,16 @@ class Page:
             "/healthz", self.healthz, methods=["GET"], tags=["monitor"], summary="Is the gateway working?"
         )
 
-    async def show(self, request: Request) -> HTMLResponse:
+    async def show(self, request: Request) -> Response:
         self._check(request)
-        return HTMLResponse(self._templates.get_template("status.html").render(await self._facts()))
+        call = await self._pages.visit(request)
+        return call.page("status.html", **await self._facts(call.t))
 
-    async def show_live(self, request: Request) -> HTMLResponse:
-        """The part of the page that changes."""
+    async def show_live(self, request: Request) -> Response:
+        """The part of the page that changes. No use of a session: a page left open keeps nobody signed in."""
         self._check(request)
-        return HTMLResponse(self._templates.get_template("live.html").render(await self._facts()))
+        t = self._pages.translator(request)
+        return HTMLResponse(self._pages.part("live.html", t, await self._facts(t)))
 
     async def healthz(self) -> HealthView:
         """Answers ok if the store takes a write, the gateway's own tasks run, the disk has room and the clock is
@@ -86,33 +87,33 @@ class Page:
         if self._services.front.https:
             viewer(request.scope, self._services.find_token, "steward")
 
-    async def _facts(self) -> dict[str, Any]:
+    async def _facts(self, t: Translator) -> dict[str, Any]:
         services, identity = self._services, self._services.identity
         now = services.clock.now()
         board, board_ages = services.board.snapshot(), services.board.tap_ages(now.unix_s)
         facts = await self._facts_of_store.get()
-        readers = [_reader(reader) for reader in services.readers()]
-        refused, gateways = sum(board["refusals"].values()), ship_rows(facts.ship)
+        readers = [_reader(reader, t) for reader in services.readers()]
+        refused, gateways = sum(board["refusals"].values()), ship_rows(facts.ship, t)
         away = sum(row.light == "bad" for row in gateways or ())
         down = sum(reader["light"] == "bad" for reader in readers)
         return {
-            "identity": identity,
             "board": board,
             "now": self._time(now.unix_s),
             "clock_trusted": now.trusted,
-            "up": _duration(now.unix_s - identity.started_s),
+            "up": _duration(now.unix_s - identity.started_s, t),
             "refused": refused,
-            "refusals": [(plain(code), code, count) for code, count in board["refusals"].items()],
-            "alerts": [(alert(kind), kind, count) for kind, count in board["alerts"].items()],
-            "split": _split(board),
+            "refusals": [(plain(code, t), code, count) for code, count in board["refusals"].items()],
+            "alerts": [(alert(kind, t), kind, count) for kind, count in board["alerts"].items()],
+            "split": _split(board, t),
             "bar_width": _BAR_WIDTH,
             "readers": readers,
-            "bands": band_rows(facts, board_ages),
-            "link": link_rows(facts.link, now.unix_s),
+            "bands": band_rows(facts, board_ages, now.unix_s, t),
+            "low_percent": LOW_PERCENT,
+            "link": link_rows(facts.link, now.unix_s, t),
             "gateways": gateways,
-            "machine": machine_rows(services),
-            "recent": [_tap(tap, self._time(tap["at_s"])) for tap in board["recent"]],
-            "news": _news(sum(board["alerts"].values()), down, away),
+            "machine": machine_rows(services, t),
+            "recent": [_tap(tap, self._time(tap["at_s"]), t) for tap in board["recent"]],
+            "news": _news(sum(board["alerts"].values()), down, away, t),
         }
 
     def _time(self, unix_s: int) -> str:
@@ -121,49 +122,58 @@ class Page:
         return at.strftime("%H:%M:%S")
 
 
-def _reader(reader: ReaderStatus) -> dict[str, Any]:
-    light, words = _STATE_WORDS.get(reader.state, ("bad", reader.state))
-    error = plain(reader.error).said if reader.error and light == "bad" else ""
-    return {"name": reader.name, "place": reader.place, "port": reader.port, "kind": reader.kind} | {
+def _reader(reader: ReaderStatus, t: Translator) -> dict[str, Any]:
+    light, words = _STATE_LIGHTS.get(reader.state, "bad"), t.known(f"status.reader.{reader.state}", reader.state)
+    error = plain(reader.error, t).said if reader.error and light == "bad" else ""
+    return {"name": reader.name, "place": _place(reader.place, t), "port": reader.port, "kind": reader.kind} | {
         "light": light,
         "words": words,
         "error": error,
     }
 
 
-def _tap(tap: Mapping[str, Any], at: str) -> dict[str, Any]:
+def _place(place: str, t: Translator) -> str:
+    """A reader's place in the viewer's language; its name in the settings stays as it is."""
+    for start, kind in _PLACES.items():
+        if place.startswith(start):
+            return t(f"status.place.{kind}", name=place.removeprefix(start))
+    return place
+
+
+def _tap(tap: Mapping[str, Any], at: str, t: Translator) -> dict[str, Any]:
     code = tap["code"]
     light = "ok" if code in SUCCESSES - HELD else "calm" if code in HELD | NEUTRAL else "bad"
-    return {**tap, "at": at, "light": light, "words": plain(code).said}
+    return {**tap, "at": at, "light": light, "words": plain(code, t).said}
 
 
-def _split(board: BoardSnapshot) -> list[dict[str, Any]]:
+def _split(board: BoardSnapshot, t: Translator) -> list[dict[str, Any]]:
     """The median tap's parts, each with its place on a bar of `_BAR_WIDTH` units."""
-    parts = [(name, words, board["split_ms"][name]) for name, words in _SPLIT]
-    total = sum(times["p50"] for _, _, times in parts) or 1.0
+    parts = [(name, board["split_ms"][name]) for name in _SPLIT]
+    total = sum(times["p50"] for _, times in parts) or 1.0
     bars, start = [], 0.0
-    for name, words, times in parts:
-        width = times["p50"] / total * _BAR_WIDTH
+    for name, times in parts:
+        width, words = times["p50"] / total * _BAR_WIDTH, t(f"status.split.{name}")
         bars.append({"name": name, "words": words, "start": round(start), "width": round(width), **times})
         start += width
     return bars
 
 
-def _news(alerts: int, readers_down: int, away: int) -> str:
+def _news(alerts: int, readers_down: int, away: int, t: Translator) -> str:
     """One sentence that changes only when somebody should look; screen readers speak it."""
     said = []
     if alerts:
-        said.append(f"{alerts} alert{'s' if alerts > 1 else ''} for the staff")
+        said.append(t.count("status.news.alerts", alerts))
     if readers_down:
-        said.append(f"{readers_down} reader{'s' if readers_down > 1 else ''} not working")
+        said.append(t.count("status.news.readers", readers_down))
     if away:
-        said.append("gateways of the ship not heard")
-    return " and ".join(said) + "." if said else "All well."
+        said.append(t("status.news.away"))
+    return t("status.news.and").join(said) + "." if said else t("status.news.well")
 
 
-def _duration(seconds: int) -> str:
+def _duration(seconds: int, t: Translator) -> str:
     minutes = max(seconds, 0) // 60
     days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    parts = (
+        [("d", days), ("h", hours)] if days else [("h", hours), ("min", minutes % 60)] if hours else [("min", minutes)]
+    )
+    return " ".join(t(f"status.span.{unit}", n=n) for unit, n in parts)

@@ -9,14 +9,14 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from steward.domain.approvals import Approval
+from steward.domain.approvals import TOKEN, Approval
 from steward.domain.charges import Charge
 from steward.domain.events import Scalar, StoredEvent
 from steward.domain.evidence import EvidenceView
 from steward.domain.ids import ApprovalId, GuestRef, TapId
 from steward.domain.ledger import guest_account, posted_to
 from steward.domain.statement import Settlement, Statement
-from steward.domain.viewing import Field
+from steward.domain.viewing import CrewRole, Field
 from steward.ports import Tx
 from steward.services.approvals import find
 from steward.services.audit import LedgerCheck, check_ledger
@@ -63,6 +63,7 @@ class PurserApi:
         self._payments = services.payments
         self._folio = services.folio
         self._lookups = services.lookups
+        self._crew = services.crew
         self._looking = Looking(services.lookups)
 
     def endpoints(self) -> list[Endpoint]:
@@ -100,7 +101,7 @@ class PurserApi:
         self, tap_id: TapPath, body: VoidBody, caller: Caller, response: Response
     ) -> ChargeView | ApprovalView:
         """Takes the whole charge off the folio. Only on the ship's day of the tap and before settlement."""
-        outcome = await self._payments.void(TapId(tap_id), body.reason, _who(caller), body.by)
+        outcome = await self._payments.void(TapId(tap_id), body.reason, await self._who(caller), body.by)
         return await self._answer(caller, response, outcome)
 
     async def refund_charge(
@@ -110,7 +111,7 @@ class PurserApi:
         out at once, so that the folio stays at zero.
         """
         outcome = await self._payments.refund(
-            TapId(tap_id), body.amount_minor, body.reason, _who(caller), body.refund_id, body.by
+            TapId(tap_id), body.amount_minor, body.reason, await self._who(caller), body.refund_id, body.by
         )
         return await self._answer(caller, response, outcome)
 
@@ -124,7 +125,7 @@ class PurserApi:
     ) -> ChargeView | ApprovalView:
         """Look at the evidence first. `uphold` pays the guest back, `reject` lets the charge stand."""
         uphold = body.outcome == "uphold"
-        outcome = await self._payments.resolve_dispute(TapId(tap_id), uphold, _who(caller), body.by)
+        outcome = await self._payments.resolve_dispute(TapId(tap_id), uphold, await self._who(caller), body.by)
         return await self._answer(caller, response, outcome)
 
     async def get_approval(self, approval: ApprovalPath, caller: Caller) -> ApprovalView:
@@ -211,6 +212,14 @@ class PurserApi:
             events=[_event(event) for event in events],
         )
 
+    async def _who(self, caller: Principal) -> str:
+        """Who gives money back: the purser whose token it is, the same person as at a handheld; else a token that
+        names nobody, which does it only below the limit.
+        """
+        if caller.crew is None:
+            return f"{TOKEN}{caller.id}"
+        return await self._crew.acting(caller.crew, CrewRole.PURSER)
+
     async def _answer(self, caller: Principal, response: Response, outcome: Outcome) -> ChargeView | ApprovalView:
         """The charge as it is now, or the question that waits for a second person."""
         if isinstance(outcome, Approval):
@@ -218,11 +227,6 @@ class PurserApi:
             return await self._looking.show(caller, outcome.guest, Field.CHARGES, ApprovalView.of(outcome))
         tap_id = outcome.request.tap_id
         return await self._looking.show(caller, who_tapped(tap_id), Field.CHARGES, _view(outcome))
-
-
-def _who(caller: Principal) -> str:
-    """A token as a person. No crew reference has a colon, so none can be mistaken for one."""
-    return f"token:{caller.id}"
 
 
 def _view(charge: Charge) -> ChargeView:

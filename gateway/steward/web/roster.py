@@ -6,16 +6,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from steward.domain.approvals import TOKEN
 from steward.domain.crew import CrewMember
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.viewing import CrewRole
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
-from steward.web.roles import Role
+from steward.web.roles import Principal, Role
 from steward.web.schemas import Body, Outlet, Pin, RefPath
 
-_DESK = frozenset({Role.DESK})
-_UNLOCKERS = frozenset({Role.DESK, Role.PURSER})
+_APPOINTERS = frozenset({Role.DESK, Role.ADMIN})  # the desk only to roles without trust: services/crew.py
+_EVERY = _APPOINTERS | {Role.PURSER}
 _CREW, _MEMBER = "/v1/crew", "/v1/crew/{ref}"
 
 
@@ -55,14 +56,17 @@ class RosterApi:
 
     def endpoints(self) -> list[Endpoint]:
         missing = {404: "No such crew member."}
-        refused = {409: "Not checked in as crew, or an outlet that the settings do not name."}
+        refused = {409: "Not checked in as crew, an unknown outlet, or a role that only an admin's token gives."}
         return [
-            Endpoint("GET", _CREW, _UNLOCKERS, self.list_crew, "Who has a role", "crew"),
-            Endpoint(
-                "PUT", _MEMBER, _DESK, self.put_crew, "Give a crew member a role", "crew", problems=missing | refused
+            Endpoint("GET", _CREW, _EVERY, self.list_crew, "Who has a role", "crew"),
+            *(
+                Endpoint(method, path, roles, handler, summary, "crew", status, missing | refused)
+                for method, path, roles, handler, summary, status in (
+                    ("PUT", _MEMBER, _APPOINTERS, self.put_crew, "Give a crew member a role", 200),
+                    ("DELETE", _MEMBER, _APPOINTERS, self.remove_crew, "Take the role away", 204),
+                    ("POST", _MEMBER + "/unlock", _EVERY, self.unlock_crew, "Unlock a PIN", 200),
+                )
             ),
-            Endpoint("DELETE", _MEMBER, _DESK, self.remove_crew, "Take the role away", "crew", 204, missing),
-            Endpoint("POST", _MEMBER + "/unlock", _UNLOCKERS, self.unlock_crew, "Unlock a PIN", "crew", 200, missing),
         ]
 
     async def list_crew(self) -> RosterView:
@@ -71,15 +75,28 @@ class RosterApi:
 
     async def put_crew(self, ref: RefPath, body: CrewBody, caller: Caller) -> CrewView:
         """For a guest who was checked in with `crew`. Sent again it changes role, outlets and PIN, unlocks, and ends
-        the sessions there are. Logging in takes the crew band and this PIN.
+        the sessions there are. Logging in takes the crew band and this PIN. Pursers, safety and privacy officers are
+        made, changed and removed with a token of role admin only: the desk could otherwise make itself one.
         """
         outlets = [OutletId(outlet) for outlet in body.outlets]
-        return CrewView.of(await self._crew.add(GuestRef(ref), body.role, outlets, body.pin, f"token:{caller.id}"))
+        by, appoints = _by(caller), _appoints(caller)
+        return CrewView.of(await self._crew.add(GuestRef(ref), body.role, outlets, body.pin, by, may_appoint=appoints))
 
     async def remove_crew(self, ref: RefPath, caller: Caller) -> None:
         """Ends the sessions at once. The band stays as it is: freeze it too if it is lost."""
-        await self._crew.remove(GuestRef(ref), f"token:{caller.id}")
+        await self._crew.remove(GuestRef(ref), _by(caller), may_appoint=_appoints(caller))
 
     async def unlock_crew(self, ref: RefPath, caller: Caller) -> CrewView:
-        """After too many wrong PINs. The PIN stays as it was."""
-        return CrewView.of(await self._crew.unlock(GuestRef(ref), f"token:{caller.id}"))
+        """After too many wrong PINs. The PIN stays as it was. Of pursers, safety and privacy officers: by an admin, or
+        by another purser whom the token names.
+        """
+        appoints = _appoints(caller) or caller.crew is not None
+        return CrewView.of(await self._crew.unlock(GuestRef(ref), _by(caller), may_appoint=appoints))
+
+
+def _by(caller: Principal) -> str:
+    return caller.crew or f"{TOKEN}{caller.id}"
+
+
+def _appoints(caller: Principal) -> bool:
+    return caller.role is Role.ADMIN

@@ -168,6 +168,9 @@ class ChargeView(BaseModel):
 
     state: waiting (for a tap), held (for a PIN or a photo), posted, refused, voided, refunded, disputed, cancelled
     or request_expired. While there was no tap, the fields from `till` on are null.
+
+    trouble: gateway_cannot_write if the guest has tapped and the gateway could not write it down. Nothing is charged:
+    call the desk. The tap is waited for again.
     """
 
     tap_id: str = Field(examples=[_HEX_TAP])
@@ -182,12 +185,14 @@ class ChargeView(BaseModel):
     at_s: int | None = None
     verification: str | None = None
     refunded_minor: int | None = None
+    trouble: str | None = None
 
     @classmethod
     def of(cls, status: TapStatus) -> ChargeView:
         charge = status.charge
         if charge is None:
-            return cls(tap_id=status.tap_id, state=status.code, code=status.code, message=plain(status.code).said)
+            said, trouble = plain(status.trouble or status.code).said, status.trouble or None
+            return cls(tap_id=status.tap_id, state=status.code, code=status.code, message=said, trouble=trouble)
         request = charge.request
         return cls(
             tap_id=request.tap_id,

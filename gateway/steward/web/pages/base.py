@@ -22,6 +22,7 @@ Every answer is `Cache-Control: no-store`. Names and notes never go into an addr
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from steward.domain.crew import CrewSession
 from steward.domain.viewing import CrewRole, Viewer
-from steward.errors import Refused, StewardError
+from steward.errors import Busy, Refused, StewardError, StoreUnavailable
 from steward.services.crew import LOGGED_OUT
 from steward.web.bundle import Services
 from steward.web.errors import Problem, problem_of
@@ -171,6 +172,17 @@ class Pages:
     def translator(self, request: Request) -> Translator:
         setting = cookies.read_cookie(request, cookies.LANGUAGE)
         return self._catalogue.translator(setting, request.headers.get("accept-language", ""))
+
+    async def visit(self, request: Request) -> PageCall:
+        """A call for a page outside the table of who may see what, which is shown whether or not the store answers."""
+        call = PageCall(self, request, None, {})
+        with contextlib.suppress(StoreUnavailable, Busy):
+            call.session = await self._session(request)
+        return call
+
+    def part(self, template: str, t: Translator, facts: Mapping[str, Any]) -> str:
+        """A part of a page that has no form in it, for a script."""
+        return self._templates.get_template(template).render(dict(facts) | {"t": t})
 
     def render(self, template: str, call: PageCall, facts: Mapping[str, Any]) -> str:
         session = call.session

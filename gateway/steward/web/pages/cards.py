@@ -33,9 +33,10 @@ def card_facts(call: PageCall, viewer: Viewer, card: GuestCard, suggestions: Seq
             {"id": c.id, "what": c.what, "since": call.time(c.opened_s), "outlet": _title(call, c.outlet)}
             for c in card.cases
         ],
-        "may_note": Field.NOTES in allowed(viewer),
+        "may_note": Field.NOTES in allowed(viewer) and Field.NOTES not in card.withheld,
         "may_mend": Field.RECOVERY in allowed(viewer),
         "may_offer": Field.SUGGESTIONS in allowed(viewer),
+        "objects": Field.SUGGESTIONS in card.withheld,
         "may_break": bool(break_glass_fields(viewer.role)) and not card.look.broke_glass,
         "broke_glass": card.look.broke_glass,
         "tapped": card.look.tapped,

@@ -50,11 +50,21 @@ class Translator:
     def money(self, amount_minor: int, currency: str) -> str:
         """12.50 EUR, or 12,50 EUR: with the currency behind, so that a till's column lines up."""
         sign, minor = ("−" if amount_minor < 0 else ""), abs(amount_minor)
-        group, point = ("\u202f", ",") if self.language == "nb" else (",", ".")
         if currency in _NO_MINOR:
-            return f"{sign}{minor:,}".replace(",", group) + f" {currency}"
-        whole = f"{minor // 100:,}".replace(",", group)
-        return f"{sign}{whole}{point}{minor % 100:02d} {currency}"
+            return f"{sign}{self.number(minor)} {currency}"
+        return f"{sign}{self.number(minor // 100)}{self.point}{minor % 100:02d} {currency}"
+
+    @property
+    def point(self) -> str:
+        """Between whole and fraction."""
+        return "," if self.language == "nb" else "."
+
+    def number(self, n: int) -> str:
+        """In groups of three."""
+        return f"{n:,}".replace(",", "\u202f") if self.language == "nb" else f"{n:,}"
+
+    def decimal(self, value: float, digits: int) -> str:
+        return f"{value:.{digits}f}".replace(".", self.point)
 
     def time(self, unix_s: int, utc_offset_min: int) -> str:
         """Ship's time of day."""

@@ -108,7 +108,7 @@ class BandPages:
         return call.page("purser_crew.html", locked=rows)
 
     async def unlock_crew(self, call: PageCall) -> Response:
-        await self._services.crew.unlock(ref_of(call), call.signed_in.crew)
+        await self._services.crew.unlock(ref_of(call), call.signed_in.crew, may_appoint=True)
         return call.go(CREW)
 
 

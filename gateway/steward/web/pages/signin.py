@@ -18,6 +18,7 @@ from steward.web.waits import LongPolls
 EVERYBODY = frozenset(CrewRole)
 _NOBODY: frozenset[CrewRole] = frozenset()
 _WAIT_S = 20.0
+_BEFORE_TAP = (LoginState.WAITING, LoginState.QUEUED)
 _AGAIN = frozenset({"pin_wrong", "pin_invalid"})  # the same page, once more
 
 
@@ -59,7 +60,9 @@ class SignInPages:
     async def begin(self, call: PageCall) -> Response:
         """This handheld waits for a band at that station."""
         try:
-            login = self._crew.begin(call.form.get("station", ""), csrf.form_token(call.secret))
+            caller = call.request.client
+            peer = caller.host if caller is not None else ""
+            login = self._crew.begin(call.form.get("station", ""), csrf.form_token(call.secret), peer)
         except Refused as refused:
             return self._stations(call, refused.code)
         response = call.go(LOGIN + "/tap")
@@ -67,21 +70,25 @@ class SignInPages:
         return response
 
     async def show_tap(self, call: PageCall) -> Response:
-        """Where to hold the band. A script waits for it; without scripts the page asks again by itself."""
-        state = await self._state(call, 0.0)
-        if state is LoginState.WAITING:
-            return call.page("crew_tap.html")
+        """Where to hold the band, and when: others may wait there too. A script asks how it stands; without scripts
+        the page asks again by itself.
+        """
+        state = await self._state(call)
+        if state in _BEFORE_TAP:
+            return call.page("crew_tap.html", state=state.value)
         return call.go(LOGIN + "/pin")
 
     async def wait_tap(self, call: PageCall) -> Response:
-        """How the login stands, once there is news of it."""
+        """How the login stands, once it is not as the page shows it."""
         login = cookies.read_cookie(call.request, cookies.LOGIN) or ""
-        state = await self._polls.run(call.request, login, lambda: self._state(call, _WAIT_S))
-        return JSONResponse({"state": state or LoginState.WAITING})
+        shown = call.request.query_params.get("seen", LoginState.WAITING)
+        seen = next((state for state in _BEFORE_TAP if state == shown), LoginState.WAITING)
+        state = await self._polls.run(call.request, login, lambda: self._state(call, _WAIT_S, seen))
+        return JSONResponse({"state": state or seen})
 
     async def show_pin(self, call: PageCall) -> Response:
-        state = await self._state(call, 0.0)
-        if state is LoginState.WAITING:
+        state = await self._state(call)
+        if state in _BEFORE_TAP:
             return call.go(LOGIN + "/tap")
         if state is LoginState.EXPIRED:
             return self._stations(call, "login_over")
@@ -102,9 +109,9 @@ class SignInPages:
             cookies.clear_cookie(call.request, response, name)
         return response
 
-    async def _state(self, call: PageCall, wait_s: float) -> LoginState:
+    async def _state(self, call: PageCall, wait_s: float = 0.0, seen: LoginState = LoginState.WAITING) -> LoginState:
         login = cookies.read_cookie(call.request, cookies.LOGIN)
-        return LoginState.EXPIRED if login is None else await self._crew.wait_tap(LoginId(login), wait_s)
+        return LoginState.EXPIRED if login is None else await self._crew.wait_tap(LoginId(login), wait_s, seen)
 
     def _stations(self, call: PageCall, problem: str = "") -> Response:
         outlets = self._crew.outlets

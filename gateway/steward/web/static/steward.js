@@ -33,13 +33,12 @@
         swap(await answer.text());
         missed = 0;
         last = new Date();
-        say("live", "Live");
+        say("live", link.dataset.saidLive);
       } catch {
         missed += 1;
         if (missed >= LATE_AFTER) {
-          const text = `No answer since ${last.toTimeString().slice(0, 8)}`;
-          say("lost", text);
-          if (news.textContent !== "The gateway does not answer.") news.textContent = "The gateway does not answer.";
+          say("lost", link.dataset.saidLost.replace("{time}", last.toTimeString().slice(0, 8)));
+          if (news.textContent !== link.dataset.saidNews) news.textContent = link.dataset.saidNews;
         }
       }
     }
