@@ -115,7 +115,9 @@ def good_day() -> Observed:
         events=[EventSeen(1, seq, *event) for seq, event in enumerate(log, 1)],
         bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(22)],
         served=[served("accept"), served("not_now"), served("wrong", allergies=())],
-        care=[CareSeen(kind, True, "seen") for kind in ("note", "recovery", "put right", "search", "emergency")],
+        care=[
+            CareSeen(kind, True, "seen") for kind in ("note", "recovery", "put right", "search", "emergency", "consent")
+        ],
         freezes=[FreezeSeen("desk", "f", (), 0.2), FreezeSeen("shore", "g", (0.1,), 0.4)],
         looks=LooksSeen({"token:desk": 2, "c1": 1}, {"token:desk": 2, "c1": 1}, 3, 3, 1),
         ashore=AshoreSeen((EpochAshore("gw1", 1, len(log), 1, len(log)),), 0, (), (7, 7), 0),

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from steward.adapters.keyseal import write_private
 from voyage.acts import Acts
-from voyage.cast import TILL, Cast
-from voyage.client import Client, Desk, Gateway, Purser, Till
+from voyage.cast import OFFICE, PURSER, TILL, Cast
+from voyage.client import Admin, Client, Desk, Gateway, Purser, Till
 from voyage.control import DoorControllers
 from voyage.handheld import Handheld
 from voyage.process import ServiceProcess, ShipError, run_steward
 from voyage.profiles import MadeUp, write_manifest
 from voyage.relay import Relay
-from voyage.ship import Tokens
+from voyage.ship import Tokens, bind_purser
 from voyage.shore import Shore
 from voyage.systems import Systems
 from voyage.wrists import VirtualBand
@@ -39,6 +39,7 @@ class Aboard:
     bands: list[VirtualBand]
     pcsc_ports: Mapping[str, int]
     desk: Desk
+    admin: Admin
     purser: Purser
     handhelds: dict[str, Handheld]
     profiles: dict[str, MadeUp]
@@ -50,7 +51,7 @@ class Aboard:
             place.name: Till(self.http, self.tokens.tills[place.name], place.name, place.outlet or "")
             for place in cast.of(TILL)
         }
-        return Systems(self.desk, self.purser, tills, self.handhelds, self.profiles, self.shore, self.relay)
+        return Systems(self.desk, self.admin, self.purser, tills, self.handhelds, self.profiles, self.shore, self.relay)
 
     def lookers(self) -> dict[str, Client]:
         """By the token's id: who looks at guests through the API."""
@@ -75,6 +76,13 @@ async def import_guests(aboard: Aboard, cast: Cast, base_url: str) -> dict[str, 
     if len(refs) != len(people):
         raise ShipError(f"the import took {len(refs)} of {len(people)} guests: look at {file}")
     return {person.key: refs[number] for number, person in enumerate(people, 2)}
+
+
+async def seat_purser(aboard: Aboard) -> None:
+    """The purser whose token the office's programs use: another person than the purser who approves at a handheld."""
+    ref = await aboard.desk.check_in(OFFICE)
+    await aboard.admin.give_role(ref, PURSER)
+    bind_purser(aboard.folder, aboard.tokens.purser, ref)
 
 
 async def admit_all(acts: Acts, cast: Cast, refs: Mapping[str, str]) -> None:

@@ -40,6 +40,7 @@ from voyage.steps import (
     Refund,
     SignIn,
     Step,
+    TakeBack,
     Torn,
     Void,
 )
@@ -105,6 +106,7 @@ class Acts:
         self._controllers = controllers
         self._desk = systems.desk
         self._purser = systems.purser
+        self._admin = systems.admin
         self._tills = systems.tills
         self._shore = systems.shore
         self._relay = systems.relay
@@ -117,7 +119,8 @@ class Acts:
         self._locks = {place.name: asyncio.Lock() for place in cast.places}
         self._hands = {band.key: asyncio.Lock() for band in cast.bands}  # a band is in one field at a time
         self.crew = CrewActs(
-            *(cast, systems.handhelds, systems.profiles, self.refs, self.truth.wearer, self.at_station, seen, tell)
+            *(cast, systems.handhelds, systems.profiles, self.refs, self.truth.wearer, self.at_station),
+            *(systems.desk, seen, tell),
         )
         self._amends = Amends(systems.purser, self.crew, self._charges, seen, tell)
         self._free_encoders: asyncio.Queue[str] = asyncio.Queue()
@@ -156,7 +159,7 @@ class Acts:
                 await self._freeze_ashore(step)
             case Void() | Refund() | Dispute():
                 await self._amends.do(step)
-            case SignIn() | Greet() | Note() | Recover() | Find() | BreakGlass():
+            case SignIn() | Greet() | Note() | Recover() | Find() | BreakGlass() | TakeBack():
                 await self.crew.do(step)
 
     # doors
@@ -309,7 +312,7 @@ class Acts:
         if person.purse.pin is not None:
             await self._desk.set_pin(ref, person.purse.pin)
         if person.duty is not None:
-            await self._desk.give_role(ref, person.duty)
+            await self._admin.give_role(ref, person.duty)
         if person.purse.deposit_minor:
             await self._purser.deposit(ref, person.purse.deposit_minor)
         if person.child:

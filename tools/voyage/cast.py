@@ -125,6 +125,7 @@ SERVICE = Duty("service", BAR_STATION, "bar food_and_drink", "2580", sells=True)
 PURSER = Duty("purser", DESK_STATION, "reception billing", "1470")
 SAFETY = Duty("safety", DESK_STATION, "reception safety", "3690")
 PRIVACY_OFFICER = "crew-4"
+OFFICE = Person("office", "purser's office", "C1003", "", (1003,), CREW_ZONES, duty=PURSER)  # wears no band today
 PRIVACY = Duty("privacy_officer", DESK_STATION, "reception privacy", "8520")
 
 

@@ -13,7 +13,7 @@ from voyage.verdict import Verdict
 
 FREEZE_WITHIN_S = {"desk": 1.0, "shore": 5.0}  # shore's has to come down the link first
 COUNT_RATIO_MAX, COUNT_BYTES_MAX, CUT_BYTES_MAX = 1.05, 1024, 65_536
-_CARE = ("note", "recovery", "put right", "search", "emergency")
+_CARE = ("note", "recovery", "put right", "search", "emergency", "consent")
 _ANSWERS = {"accept": "OFFER_ACCEPTED", "not_now": "OFFER_DEFERRED", "wrong": "OFFER_WRONG"}
 
 

@@ -144,6 +144,10 @@ class Till(Client):
 
 
 class Desk(Client):
+    async def record_consents(self, ref: str, words: Mapping[str, bool]) -> Json:
+        """What a guest says now, by purpose."""
+        return await self.looking(self.put(f"/v1/guests/{ref}/consents", {"consents": words}))
+
     async def check_in(self, person: Person) -> str:
         """The guest's reference."""
         now_s = int(time.time())
@@ -188,12 +192,14 @@ class Desk(Client):
     async def set_pin(self, ref: str, pin: str) -> None:
         await self.post(f"/v1/guests/{ref}/pin", {"pin": pin})
 
+    async def freeze(self, uid: str) -> Json:
+        return await self.looking(self.post(f"/v1/bands/{uid}/freeze", {"reason": "lost", "by": "desk-1"}))
+
+
+class Admin(Client):
     async def give_role(self, ref: str, duty: Duty) -> None:
         """At every outlet; logging in takes the crew band and this PIN."""
         await self.put(f"/v1/crew/{ref}", {"role": duty.role, "outlets": [], "pin": duty.pin})
-
-    async def freeze(self, uid: str) -> Json:
-        return await self.looking(self.post(f"/v1/bands/{uid}/freeze", {"reason": "lost", "by": "desk-1"}))
 
 
 class Purser(Client):

@@ -19,9 +19,10 @@ OVERTIME_S = 180.0  # a busy machine may need longer than the plan; then it is a
 
 
 class ShipClock:
-    """The ship's time, in minutes after midnight: a day in `seconds` real ones."""
+    """The ship's time, in minutes after midnight: a day in `seconds` real ones, then as fast as any clock."""
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._per_second = (DAY_ENDS - DAY_STARTS) / seconds
         self._start: float | None = None
 
@@ -31,7 +32,10 @@ class ShipClock:
     def now(self) -> int:
         if self._start is None:
             return DAY_STARTS
-        return min(DAY_ENDS, DAY_STARTS + int((time.monotonic() - self._start) * self._per_second))
+        gone_s = time.monotonic() - self._start
+        if gone_s < self._seconds:
+            return DAY_STARTS + int(gone_s * self._per_second)
+        return DAY_ENDS + int((gone_s - self._seconds) / 60)
 
     def __str__(self) -> str:
         return clock(self.now())

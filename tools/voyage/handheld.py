@@ -89,8 +89,9 @@ class Handheld:
                 if began.status_code == 303:
                     break
                 await asyncio.sleep(_AGAIN_S)  # somebody else waits at this station
+        await self._until("waiting")  # for its turn, if somebody else waits at this station
         async with in_field():
-            await self._until_tapped()
+            await self._until("tapped")
         await self._get("/crew/login/pin")
         await self._done(await self._post("/crew/login/pin", pin=self.duty.pin))
         await self._done(await self._post("/crew/shift", shift=self.duty.shift))
@@ -99,12 +100,13 @@ class Handheld:
             async with asyncio.timeout(TAP_LIMIT_S):
                 await self._connected.wait()
 
-    async def _until_tapped(self) -> None:
-        async with asyncio.timeout(TAP_LIMIT_S):
+    async def _until(self, wanted: str) -> None:
+        async with asyncio.timeout(STATION_LIMIT_S):
+            state = ""
             while True:
-                answer = await self._ask("GET", "/crew/login/wait")
+                answer = await self._ask("GET", f"/crew/login/wait?seen={state or 'queued'}")
                 state = answer.json()["state"]
-                if state == "tapped":
+                if state == wanted:
                     return
                 if state == "expired":
                     raise Refused(409, "login_over", "the login ended before the band was read")

@@ -30,6 +30,7 @@ from voyage.steps import (
     SignIn,
     Step,
     Story,
+    TakeBack,
     Torn,
     Void,
 )
@@ -124,6 +125,7 @@ def _at_the_bar() -> list[Step]:
         Find(_at("10:00"), "crew-1", "5018-b"),
         Note(_at("12:05"), "crew-1", "5022-a", "prefers the table by the window"),
         Recover(_at("15:00"), "crew-1", "5024-a", "lunch came late", "apologised, lunch on the house"),
+        TakeBack(_at("16:00"), "crew-1", "5024-a"),
     ]
 
 

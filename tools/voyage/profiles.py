@@ -19,10 +19,11 @@ SURNAME = "Example"  # what everybody on board is called: nobody can take them f
 _LANGUAGES = ("en", "nb", "de", "en", "es", "fr")
 _ALLERGIES = ("", "nuts", "", "milk gluten", "", "", "fish")
 _DIETS = ("", "", "vegan", "", "no_alcohol")
+_AGREEING = (0, 1, 3, 4, 6, 7, 9)  # of ten, those who let their own history choose; the rest were not asked
 COLUMNS = (
     *("booking", "guest", "cabin", "cabin_2", "zones", "preferred_name", "full_name", "language", "age_group"),
     *("crew_role", "crew_outlets", "from", "to", "currency", "stay_minor", "day_minor", "verify_above_minor"),
-    *("allergies", "diet", "photo"),
+    *("allergies", "diet", "photo", "consents"),
 )
 
 
@@ -34,6 +35,7 @@ class MadeUp:
     language: str = field(repr=False)
     allergies: tuple[str, ...] = field(repr=False)
     diet: tuple[str, ...] = field(repr=False)
+    consents: tuple[str, ...]
 
     @property
     def full_name(self) -> str:
@@ -53,6 +55,7 @@ def _profile(number: int) -> MadeUp:
         _LANGUAGES[number % len(_LANGUAGES)],
         tuple(_ALLERGIES[number % len(_ALLERGIES)].split()),
         tuple(_DIETS[number % len(_DIETS)].split()),
+        ("personal_service", "photo", "suggestions") if number % 10 in _AGREEING else ("personal_service", "photo"),
     )
 
 
@@ -79,4 +82,5 @@ def _row(person: Person, profile: MadeUp, today: date) -> tuple[object, ...]:
         *(person.duty.role if person.duty else "", "", first, last if person.stay_over else last + timedelta(2)),
         *(CURRENCY, purse.stay_minor, purse.day_minor, purse.verify_above_minor),
         *(" ".join(profile.allergies), " ".join(profile.diet), f"{person.key}.png"),
+        " ".join(profile.consents),
     )

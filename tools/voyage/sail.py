@@ -16,12 +16,12 @@ from pathlib import Path
 
 from steward.errors import StewardError
 from voyage import day, evidence, night
-from voyage.aboard import Aboard, admit_all, import_guests
+from voyage.aboard import Aboard, admit_all, import_guests, seat_purser
 from voyage.acts import Acts, StepFailed
 from voyage.bandproc import BandProcessError, find_micropython
 from voyage.cast import DOOR, ENCODER, PRIVACY_OFFICER, Cast, build_cast
 from voyage.checks import run_checks
-from voyage.client import Client, Desk, Gateway, Purser, Refused, Unreachable
+from voyage.client import Admin, Client, Desk, Gateway, Purser, Refused, Unreachable
 from voyage.control import DoorControllers
 from voyage.guard import Guard
 from voyage.handheld import Handheld
@@ -218,6 +218,7 @@ class Sailing:
             bands=bands,
             pcsc_ports=pcsc.ports if pcsc else {},
             desk=Desk(http, tokens.desk),
+            admin=Admin(http, tokens.admin),
             purser=Purser(http, tokens.purser),
             handhelds=handhelds,
             profiles=make_up(self._cast.people),
@@ -262,6 +263,7 @@ class Sailing:
         aboard.catalogue = catalogue.result()
         readers = (await monitor.get("/v1/readers"))["items"]
         aboard.ports = {reader["name"]: reader["port"] for reader in readers} | dict(aboard.pcsc_ports)
+        await seat_purser(aboard)
         acts = Acts(
             self._cast,
             {band.band.key: band for band in aboard.bands},
@@ -335,7 +337,7 @@ class Sailing:
         scene = self._scene
         if scene.total:
             return scene.done / scene.total
-        return (self._clock.now() - DAY_STARTS) / (DAY_ENDS - DAY_STARTS)
+        return min(1.0, (self._clock.now() - DAY_STARTS) / (DAY_ENDS - DAY_STARTS))
 
     def _address(self, port: int) -> str:
         return f"http://{HOST}:{port}"

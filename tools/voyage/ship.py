@@ -13,6 +13,7 @@ from pathlib import Path
 from steward.adapters import keyfile
 from steward.adapters.keyseal import KeySecret
 from steward.adapters.system import OsEntropy
+from steward.domain.ids import GuestRef
 from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 from voyage.cast import CREW, DOOR, OUTLETS, TILL, ZONES, Cast, Place
@@ -116,7 +117,8 @@ class Tokens:
     """What the ship's other systems call the gateway with. The gateway itself keeps their hashes."""
 
     desk: str = field(repr=False)
-    purser: str = field(repr=False)
+    admin: str = field(repr=False)
+    purser: str = field(repr=False)  # known to the gateway once it names its holder: bind_purser
     monitor: str = field(repr=False)
     auditor: str = field(repr=False)
     tills: Mapping[str, str] = field(repr=False)
@@ -141,11 +143,18 @@ def make_ship(folder: Path, cast: Cast, settings: str) -> tuple[Path, Tokens]:
 
     return config, Tokens(
         desk=token("desk", Role.DESK),
-        purser=token("purser", Role.PURSER),
+        admin=token("admin", Role.ADMIN),
+        purser=new_token(entropy),
         monitor=token("monitor", Role.MONITOR),
         auditor=token("auditor", Role.AUDITOR),
         tills={place.name: token(f"till-{place.name}", Role.TILL, place.name) for place in cast.of(TILL)},
     )
+
+
+def bind_purser(folder: Path, token: str, holder: str) -> None:
+    """Make the purser's office's token known, in the name of the crew member who works with it."""
+    entry = TokenEntry("purser", Role.PURSER, None, hash_token(token), int(time.time()), GuestRef(holder))
+    add_token(folder / "api-tokens.json", entry)
 
 
 def _private(path: str, flags: int) -> int:

@@ -181,7 +181,16 @@ class BreakGlass:
     reason: str
 
 
-CrewStep = SignIn | Greet | Note | Recover | Find | BreakGlass
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """A guest takes consent to photo and suggestions back at the desk; the crew member's next look shows neither."""
+
+    at: int
+    crew: str
+    person: str
+
+
+CrewStep = SignIn | Greet | Note | Recover | Find | BreakGlass | TakeBack
 Correcting = Void | Refund | Dispute
 Step = CheckIn | Encode | Door | EveryDoor | Buy | Torn | Freeze | FreezeAshore | Correcting | CrewStep
 

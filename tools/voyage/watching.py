@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,9 +54,18 @@ def _tell_signs(screen: Screen, chosen: tuple[Hand, ...], folder: Path) -> None:
     scene.signs = tuple(f"{hand.key} {hand.name} {hand.pin}".strip() for hand in chosen)
     screen.plain(f"crew and purser's pages {scene.address}crew, status {scene.address}, fleet {scene.fleet}")
     for hand in chosen:
-        line = f"voyage tap {hand.name} --ship {folder}"
+        line = f"{_command()} tap {hand.name} --ship {folder}"
         told = f"{hand.name}: reader {hand.station}, PIN {hand.pin}, band: {line}" if hand.pin else f"a guest: {line}"
         screen.plain(f"  {told}")
+
+
+def _command() -> str:
+    """`voyage` as it can be typed here: with its path, if it is not where a shell looks."""
+    beside = Path(sys.executable).parent / "voyage"
+    if shutil.which("voyage") is not None or not beside.exists():
+        return "voyage"
+    here = Path.cwd()
+    return str(beside.relative_to(here)) if beside.is_relative_to(here) else str(beside)
 
 
 def hands(cast: Cast) -> tuple[Hand, ...]:
