@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.manifestkit import SECRET, guest, jpeg, manifest, party, png
+from tests.unit.manifestkit import HEADER, SECRET, guest, jpeg, manifest, party, png
 from tests.unit.moneykit import CountingEntropy, HandClock
 
 from steward.adapters.memory import MemoryStore
+from steward.domain.consent import ConsentPurpose, Source
 from steward.domain.crew import CrewSession, SessionId
 from steward.domain.events import EventType
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits
@@ -24,6 +25,7 @@ from steward.domain.viewing import CrewRole, Field, LookUp, Purpose, Way
 from steward.errors import Busy, Refused
 from steward.ports import Store, Tx
 from steward.services import manifest as service_module
+from steward.services.consents import ConsentService
 from steward.services.manifest import STAGED_TTL_S, ManifestService
 from steward.services.manifest_plan import Report
 from steward.services.manifest_write import Writer
@@ -398,3 +400,35 @@ async def test_one_import_at_a_time(desk: Desk) -> None:
     assert [type(answer) for answer in answers].count(Busy) == 3
     assert len(await desk.guests()) == 50
     assert (await desk.take(*party(50))).changes == ()  # and the next may come
+
+
+# consent
+
+
+async def test_what_a_new_guest_said_yes_to_counts_and_a_later_word_outlives_the_file(desk: Desk) -> None:
+    await desk.take(guest(consents="photo Suggestions"))
+    ref = (await desk.guest()).ref
+    given = await desk.store.read(lambda tx: tx.consents_of(ref))
+    assert [(c.purpose, c.given, c.source) for c in given] == [
+        (ConsentPurpose.PHOTO, True, Source.ABOARD),
+        (ConsentPurpose.SUGGESTIONS, True, Source.ABOARD),
+    ]
+    events = [payload for type_, payload in await desk.events() if type_ is EventType.CONSENT_GIVEN]
+    assert [payload["purpose"] for payload in events] == ["photo", "suggestions"]
+    await ConsentService(desk.store, desk.clock).say(ref, {ConsentPurpose.PHOTO: False}, "token:desk-1")
+    await desk.take(guest(consents="photo suggestions presence", diet="vegan"))
+    kept = await desk.store.read(lambda tx: {c.purpose.value: c.given for c in tx.consents_of(ref)})
+    assert kept == {"photo": False, "suggestions": True}
+
+
+async def test_a_purpose_that_is_none_is_a_problem_of_its_row(desk: Desk) -> None:
+    report = await desk.service.check(manifest(guest(consents="photo telepathy")), {})
+    assert told(report) == [(2, "consents")]
+    assert "telepathy" in report.problems[0].what
+
+
+async def test_a_file_without_the_column_gives_nothing(desk: Desk) -> None:
+    header = [name for name in HEADER if name != "consents"]
+    await desk.service.commit(manifest(guest(), header=header), {}, "token:desk")
+    ref = (await desk.guest()).ref
+    assert await desk.store.read(lambda tx: list(tx.consents_of(ref))) == []

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.consentkit import word
 from tests.contract.makers import ANNA, BOB, band, guest, tap_id, uid
 
 from steward.domain.allowance import Escrow, Grant
+from steward.domain.consent import ConsentPurpose
 from steward.domain.replica import Change, Kind
 from steward.errors import Conflict
 from steward.ports import Store, Tx
@@ -29,6 +31,7 @@ CHANGES: dict[str, Callable[[Tx], object]] = {
     "serial": lambda tx: tx.adopt_serial(ANNA, 3),
     "counter": lambda tx: tx.set_charge_counter(uid(3), "sdm", 3),
     "grant": lambda tx: tx.put_grant(GRANT),
+    "consent": lambda tx: tx.put_consent(word(ANNA, ConsentPurpose.PHOTO)),
 }
 NAMES = {
     "guest": (Kind.GUEST, ANNA),
@@ -38,6 +41,7 @@ NAMES = {
     "serial": (Kind.SERIAL, ANNA),
     "counter": (Kind.COUNTER, f"{uid(3)}/sdm"),
     "grant": (Kind.GRANT, f"bar/7/{ANNA}"),
+    "consent": (Kind.CONSENT, f"{ANNA}/photo"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,20 @@ from steward.adapters.sqlite.backup import backup, restore
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.store_rules import BYTES_DAYS_KEPT, DOWNS_KEPT, ReadOnlyError, encode_payload
 from steward.domain.events import EventType, NewEvent, fact
-from steward.domain.topics import CLASSES, class_of
+from steward.domain.tally import LINK
+from steward.domain.topics import CLASSES, INSIGHT, class_of
 from steward.errors import Conflict, Refused
 from steward.ports import Store, Tx
-from steward.ports.sync import DownRecord
+from steward.ports.sync import DownRecord, Waiting
+from steward.services.backlog import Span, look
 
 EVENTS = [NewEvent(event.type, event.at_s, event.payload) for event in Ship(7).events(60)]
 RECORD = DownRecord("deny", 3, AT_S, AT_S + 1, b"s" * 32, b"body")
+
+
+def waits(tx: Tx, peer: str) -> Waiting:
+    """Counted from nothing."""
+    return look(tx, peer, {})[0]
 
 
 async def fill(store: Store) -> None:
@@ -39,11 +47,11 @@ async def test_a_class_is_read_in_order_and_in_pages(store: Store) -> None:
         assert await store.read(lambda tx, cls=cls: list(tx.events_of(cls, tx.epoch(), 0, 999))) == own  # type: ignore[misc]
         newest = await store.read(lambda tx, cls=cls: tx.newest_of_class(tx.epoch(), cls))  # type: ignore[misc]
         assert newest == (own[-1].seq if own else 0)
-    doors = [event for event in everything if class_of(event.type) == 2]
-    pages = await store.read(lambda tx: [list(tx.events_of(2, tx.epoch(), n, 4)) for n in (-1, doors[3].seq, 60)])
+    doors = [event for event in everything if class_of(event.type) == INSIGHT]
+    pages = await store.read(lambda tx: [list(tx.events_of(INSIGHT, tx.epoch(), n, 4)) for n in (-1, doors[3].seq, 60)])
     assert pages == [doors[:4], doors[4:8], []]
-    assert await store.read(lambda tx: list(tx.events_of(2, tx.epoch(), 0, -1))) == []
-    assert await store.read(lambda tx: list(tx.events_of(2, tx.epoch() + 1, 0, 9))) == []
+    assert await store.read(lambda tx: list(tx.events_of(INSIGHT, tx.epoch(), 0, -1))) == []
+    assert await store.read(lambda tx: list(tx.events_of(INSIGHT, tx.epoch() + 1, 0, 9))) == []
 
 
 async def test_newest_and_epochs_of_an_empty_log_and_of_one_in_use(store: Store) -> None:
@@ -79,40 +87,80 @@ async def test_cursors_are_of_a_peer_an_epoch_and_a_class_and_may_go_back(store:
 async def test_what_waits_is_counted_by_what_is_covered(store: Store) -> None:
     await fill(store)
     everything = await store.read(lambda tx: list(tx.events(0, 999)))
-    waiting = await store.read(lambda tx: tx.waiting("shore"))
+    waiting = await store.read(lambda tx: waits(tx, "shore"))
     assert waiting.events == 60
     assert waiting.bytes == sum(len(encode_payload(event.payload)) for event in everything)
     assert waiting.oldest_at_s == everything[0].at_s
-    doors = [event for event in everything if class_of(event.type) == 2]
+    doors = [event for event in everything if class_of(event.type) == INSIGHT]
 
     def cover(tx: Tx) -> None:
         for cls in CLASSES:
-            tx.set_covered("shore", tx.epoch(), cls, doors[-3].seq if cls == 2 else 60)
+            tx.set_covered("shore", tx.epoch(), cls, doors[-3].seq if cls == INSIGHT else 60)
 
     await store.write(cover)
-    waiting = await store.read(lambda tx: tx.waiting("shore"))
+    waiting = await store.read(lambda tx: waits(tx, "shore"))
     assert (waiting.events, waiting.oldest_at_s) == (2, doors[-2].at_s)
     assert waiting.bytes == sum(len(encode_payload(event.payload)) for event in doors[-2:])
-    assert (await store.read(lambda tx: tx.waiting("ship"))).events == 60
+    assert (await store.read(lambda tx: waits(tx, "ship"))).events == 60
 
 
 async def test_the_size_of_a_long_queue_is_judged_by_its_beginning(store: Store) -> None:
     await store.write(lambda tx: [tx.append_event(fact(EventType.DOOR_OPENED, AT_S, n=n)) for n in range(1200)])
-    waiting = await store.read(lambda tx: tx.waiting("shore"))
+    waiting = await store.read(lambda tx: waits(tx, "shore"))
     assert waiting.events == 1200
     assert 1200 * 4 <= waiting.bytes <= 1200 * 6
 
 
+async def test_counting_on_gives_what_counting_anew_gives_whatever_happened_between(store: Store) -> None:
+    """Events come, acknowledgements come and go back, a look is skipped: the same figure."""
+    draw, known = random.Random(3), dict[tuple[int, int], Span]()
+
+    def step(tx: Tx) -> None:
+        for event in draw.choices(EVENTS, k=draw.randrange(20)):
+            tx.append_event(event)
+        for cls in draw.sample(CLASSES, 2):
+            tx.set_covered("shore", tx.epoch(), cls, draw.randrange(tx.newest_seq(tx.epoch()) + 10))
+
+    for _ in range(60):
+        await store.write(step)
+        if draw.random() < 0.7:
+            counted, known = await store.read(lambda tx, known=known: look(tx, "shore", known))  # type: ignore[misc]
+            assert counted == await store.read(lambda tx: waits(tx, "shore"))
+            assert all(span.count >= 0 for span in known.values())
+
+
+async def test_a_look_at_a_long_queue_counts_only_what_is_new(store: Store) -> None:
+    class Counting:
+        steps = 0
+
+        def __init__(self, tx: Tx) -> None:
+            self._tx = tx
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._tx, name)
+
+        def count_of(self, cls: int, epoch: int, after_seq: int, upto_seq: int) -> int:
+            found = self._tx.count_of(cls, epoch, after_seq, upto_seq)
+            Counting.steps += found
+            return found
+
+    await store.write(lambda tx: [tx.append_event(event) for event in EVENTS * 20])
+    _, known = await store.read(lambda tx: look(tx, "shore", {}))
+    await store.write(lambda tx: [tx.append_event(event) for event in EVENTS[:7]])
+    counted, _ = await store.read(lambda tx: look(Counting(tx), "shore", known))  # type: ignore[arg-type]
+    assert (counted.events, Counting.steps) == (len(EVENTS) * 20 + 7, 7)
+
+
 async def test_bytes_add_up_by_day_and_class_and_old_days_are_forgotten(store: Store) -> None:
     def work(tx: Tx) -> None:
-        for day, cls, count in ((10, 2, 5), (10, 2, 6), (10, 4, 1), (11, 2, 9)):
+        for day, cls, count in ((10, 2, 5), (10, 2, 6), (10, 4, 1), (11, 2, 9), (10, LINK, 3), (10, LINK, 4)):
             tx.spend_bytes("shore", day, cls, count)
         tx.spend_bytes("ship", 10, 2, 100)
 
     await store.write(work)
-    assert await store.read(lambda tx: tx.bytes_spent("shore", 10)) == {2: 11, 4: 1}
+    assert await store.read(lambda tx: tx.bytes_spent("shore", 10)) == {2: 11, 4: 1, LINK: 7}
     assert await store.read(lambda tx: tx.bytes_spent("shore", 11)) == {2: 9}
-    await store.write(lambda tx: tx.spend_bytes("shore", 11 + BYTES_DAYS_KEPT, 2, 1))
+    await store.write(lambda tx: [tx.spend_bytes("shore", 11 + BYTES_DAYS_KEPT, cls, 1) for cls in (2, LINK)])
     assert await store.read(lambda tx: [tx.bytes_spent("shore", day) for day in (10, 11)]) == [{}, {2: 9}]
     assert await store.read(lambda tx: tx.bytes_spent("ship", 10)) == {2: 100}
 
@@ -184,7 +232,7 @@ def outbox(tx: Tx) -> tuple[object, ...]:
     epochs = list(tx.epochs())
     by_class = [list(tx.events_of(cls, epoch, 0, 99)) for epoch, _ in epochs for cls in CLASSES]
     newest = [tx.newest_of_class(epoch, cls) for epoch, _ in epochs for cls in CLASSES]
-    return epochs, by_class, newest, [list(tx.events_in(e, 0, 99)) for e, _ in epochs], tx.waiting("shore")
+    return epochs, by_class, newest, [list(tx.events_in(e, 0, 99)) for e, _ in epochs], waits(tx, "shore")
 
 
 async def test_old_epochs_are_served_alike_by_both_stores(tmp_path: Path) -> None:
@@ -230,8 +278,8 @@ PLANS = {
     "EVENTS_IN": "USING PRIMARY KEY (epoch=? AND seq>?)",
     "NEWEST_SEQ": "USING PRIMARY KEY (epoch=?)",
     "NEWEST_OF_CLASS": "USING COVERING INDEX event_by_class (epoch=? AND <expr>=?)",
-    "COUNT_WAITING": "USING COVERING INDEX event_by_class (epoch=? AND <expr>=? AND seq>?)",
-    "SAMPLE_WAITING": "USING INDEX event_by_class (epoch=? AND <expr>=? AND seq>?)",
+    "COUNT_OF": "USING COVERING INDEX event_by_class (epoch=? AND <expr>=? AND seq>? AND seq<?)",
+    "SIZES_OF": "USING INDEX event_by_class (epoch=? AND <expr>=? AND seq>?)",
     "COVERED": "peer_covered USING PRIMARY KEY (peer=?)",
     "COMPARED": "USING PRIMARY KEY (peer=? AND epoch=?)",
     "BYTES_SPENT": "USING PRIMARY KEY (peer=? AND day=?)",
@@ -261,7 +309,7 @@ def test_no_query_of_the_link_reads_the_whole_log(tmp_path: Path) -> None:
 
 def _thousand(tx: Tx) -> None:
     for n in range(1000):
-        tx.append_event(fact((EventType.DOOR_OPENED, EventType.LOOKED_UP)[n % 2], AT_S, n=n))
+        tx.append_event(fact((EventType.STAFF_ALERT, EventType.LOOKED_UP)[n % 2], AT_S, n=n))
 
 
 def _steps(connection: sqlite3.Connection, query: str, values: tuple[int, ...]) -> int:

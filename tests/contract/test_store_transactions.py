@@ -36,7 +36,7 @@ from steward.errors import Busy, Refused, StoreUnavailable
 from steward.ports import Store, Tx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
-from steward.ports.service import CrewTx, LookUpTx, OfferTx, ServiceTx
+from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
 from steward.ports.sync import SyncTx
 
@@ -76,7 +76,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "drop_words": lambda tx: (tx.put_words(tap_id(2), "tea"), tx.drop_words(tap_id(1))),
 }
 # Profiles, crew and offers: test_store_service.py asks the same of them.
-SERVICE = (ServiceTx, LookUpTx, CrewTx, OfferTx)
+SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx)
 PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx)
 
 
@@ -101,7 +101,12 @@ def of_the_link(tx: Tx) -> tuple[object, ...]:
     return (
         *(list(tx.epochs()), tx.newest_seq(epoch), tx.newest_of_class(epoch, 2)),
         *(list(tx.events_of(2, epoch, 0, 9)), list(tx.events_in(epoch, 0, 9)), dict(tx.covered("shore"))),
-        *(tx.waiting("shore"), tx.compared("shore", epoch), dict(tx.bytes_spent("shore", 20_000))),
+        *(
+            tx.count_of(2, epoch, 0, 9),
+            tx.sizes_of(2, epoch, 0, 9),
+            tx.compared("shore", epoch),
+            dict(tx.bytes_spent("shore", 20_000)),
+        ),
         *(tx.down("deny"), list(tx.downs("deny", 9))),
     )
 
