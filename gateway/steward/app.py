@@ -60,7 +60,7 @@ class Gateway:
             opened.push_async_callback(store.close)
             clock = SystemClock(high_water_s=await store.read(last_time))
             link = await open_link(config, store, clock, OsEntropy())
-            opened.callback(link.close)
+            opened.push_async_callback(link.close)
             ship_pipe = await open_ship_pipe(config, store, link)
             parts = wiring.build(config, store, clock, keyring, link, ship_pipe)
             listener = opened.enter_context(bind(config.http.host, config.http.port, config.file))
@@ -77,6 +77,8 @@ class Gateway:
         parts.supervisor.start("photos", partial(_keep_photos, parts.services.manifests))
         for name, run in (link.tasks() | parts.ship.tasks).items():
             parts.supervisor.start(name, run)
+        if parts.certificates.look():
+            parts.supervisor.start("certificate dates", parts.certificates.run)
         if parts.tls is not None:
             parts.supervisor.start("certificate", partial(_keep_certificate, parts.tls, clock))
         try:
@@ -98,7 +100,7 @@ class Gateway:
         parts.services.closing.set()
         await self._http.stop()
         await _close_readers(parts)
-        parts.link.close()
+        await parts.link.close()
         reading = parts.services.clock.now()
         with contextlib.suppress(StoreUnavailable):  # a full disk must not keep us from closing
             if reading.trusted:
@@ -214,11 +216,10 @@ async def _keep_photos(manifests: ManifestService) -> None:
 
 
 async def _keep_certificate(tls: ServerTls, clock: SystemClock) -> None:
-    """Take up renewed files, and say in time when they must be renewed."""
+    """Take up renewed files."""
     while True:
         await asyncio.sleep(CERTIFICATE_EVERY_S)
         tls.refresh(clock.now())
-        tls.warn(clock.now())
 
 
 def _make_folder(config: Config, folder: Path) -> None:

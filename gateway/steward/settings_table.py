@@ -46,6 +46,15 @@ class Table:
                 self.fail(key, f"has an entry that is not {rule}")
         return tuple(values)
 
+    def one_or_more(self, key: str, pattern: re.Pattern[str], rule: str, count_max: int) -> tuple[str, ...]:
+        """A string, or a list of them that is not empty. No default: needed."""
+        if not isinstance(self._values.get(key), list):
+            return (self.text(key, None, pattern, rule),)
+        found = self.texts(key, pattern, rule, count_max)
+        if not found:
+            self.fail(key, f"is an empty list: give {rule}")
+        return found
+
     def choice(self, key: str, choices: Iterable[str]) -> str:
         """One of a few words."""
         allowed = list(choices)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from steward import __version__
 from steward.adapters.aes import HostAes
+from steward.adapters.certificates import end_of
 from steward.adapters.doorline import DoorLineActuator
 from steward.adapters.keyfile import load as load_key_file
 from steward.adapters.keyring import FileKeyRing
@@ -27,7 +29,9 @@ from steward.domain.ids import DoorId, OutletId, TillId
 from steward.errors import CertificateError, ConfigError
 from steward.ports import Clock, ClockReading, KeyRing, Store
 from steward.services.board import TapBoard
+from steward.services.certificates import CertificateWatch
 from steward.services.checkin import CheckinService
+from steward.services.consents import ConsentService
 from steward.services.crew import CrewService
 from steward.services.crewtaps import CrewTapService
 from steward.services.desk import PurserDesk
@@ -76,6 +80,7 @@ class Parts:
     tls: ServerTls | None
     link: Link
     ship: Ship
+    certificates: CertificateWatch
 
 
 def open_key_ring(config: Config) -> FileKeyRing:
@@ -119,6 +124,7 @@ def build(
     ship = make_ship(config, store, clock, entropy, keyring, aes, _payment_settings(config), ship_pipe, board.alert)
     store, payment_settings = ship.store, ship.payment_settings
     tls = open_tls(config, clock.now())
+    certificates = _certificates(config, tls, clock)
     settings, template = config.gateway, config.gateway.sun_template
     pins = PinService(entropy)
     encode_settings = EncodeSettings(settings.site, template, config.encoding.random_id, settings.number)
@@ -166,6 +172,7 @@ def build(
         notes=NoteService(store, clock, entropy),
         recovery=RecoveryService(store, clock, entropy),
         offers=OfferService(store, clock, entropy, PopularityRanker(), offer_settings),
+        consents=ConsentService(store, clock, ship.follows),
         crew=crew,
         feed=feed,
         board=board,
@@ -185,11 +192,23 @@ def build(
         second_person_above_minor=payment_settings.second_person_above_minor,
         front=Front(frozenset(config.http.names), config.http.https),
         certificate=lambda: None if tls is None else _certificate(tls, clock),
+        certificates=certificates.look,
         link=link.status,
         ship=ship.status,
         closing=asyncio.Event(),
     )
-    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship)
+    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates)
+
+
+def _certificates(config: Config, tls: ServerTls | None, clock: Clock) -> CertificateWatch:
+    ends: dict[str, Callable[[], int]] = {}
+    if tls is not None:
+        ends["http"] = lambda: tls.not_after_s
+    links = {"link": config.link, "ship-link": None if config.ship is None else config.ship.link}
+    files = {name: link.tls.certificate for name, link in links.items() if link is not None and link.tls is not None}
+    if config.broker is not None and config.broker.certificate is not None:
+        files["broker"] = config.broker.certificate
+    return CertificateWatch(clock, ends | {name: partial(end_of, path) for name, path in files.items()})
 
 
 def _certificate(tls: ServerTls, clock: Clock) -> CertificateStatus:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract import test_store_service as contract
+from tests.contract import serviceparts as contract
+from tests.contract.makers import BOB
 from tests.unit.servicekit import BARKEEPER, CASHIER, HOST, KIRA, MEDIC, Deck, item
 
 import steward
@@ -19,6 +20,7 @@ from steward.adapters.sqlite.connect import connect
 from steward.adapters.sqlite.lookups import forbid_looks
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.sqlite.tx import SqliteTx
+from steward.domain.care import CaseId
 from steward.domain.viewing import Field
 from steward.errors import StewardError, StoreUnavailable
 
@@ -145,7 +147,7 @@ def filled(folder: Path) -> sqlite3.Connection:
     tx = SqliteTx(connection, read_only=False)
     for name in ("put_profile", "put_photo", "put_note"):
         contract.WRITES[name](tx)
-    tx.open_case(contract.case(contract.CaseId("c0" * 8)))
+    tx.open_case(contract.case(CaseId("c0" * 8)))
     return connection
 
 
@@ -285,7 +287,7 @@ async def test_no_name_note_or_reason_reaches_an_event_a_log_line_or_an_error(
     await deck.lookups.break_glass(MEDIC, KIRA, "collapsed on deck five")
     await deck.recovery.close(BARKEEPER, case.id, "new soup and wine")
     errors = []
-    for failing in (deck.lookups.card(CASHIER, contract.BOB, tapped=False), deck.lookups.photo(MEDIC, contract.BOB)):
+    for failing in (deck.lookups.card(CASHIER, BOB, tapped=False), deck.lookups.photo(MEDIC, BOB)):
         with pytest.raises(StewardError) as caught:
             await failing
         errors.append(str(caught.value))

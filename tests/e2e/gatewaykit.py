@@ -19,6 +19,7 @@ from steward.adapters.system import OsEntropy
 from steward.app import Gateway
 from steward.domain.charges import Charge, ChargeRequest
 from steward.domain.ids import GuestRef, OutletId, TapId, TillId
+from steward.domain.viewing import CrewRole
 from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 
@@ -90,6 +91,20 @@ class Aboard:
         assert answer.status_code == 201, answer.text
         return GuestRef(answer.json()["ref"])
 
+    async def hire(self, role: CrewRole = CrewRole.PURSER) -> GuestRef:
+        """Somebody of the crew with a role and a PIN."""
+        ref = await self.guest(crew=True)
+        answer = await self.call("admin", "PUT", f"/v1/crew/{ref}", {"role": role.value, "pin": "471147"})
+        assert answer.status_code == 200, answer.text
+        return ref
+
+    def bind(self, ref: GuestRef, name: str = "office") -> str:
+        """A token that is this purser's; the name to call with."""
+        self.tokens[name] = new_token(OsEntropy())
+        entry = TokenEntry(name, Role.PURSER, None, hash_token(self.tokens[name]), NOON_S, ref)
+        add_token(self.folder / "api-tokens.json", entry)
+        return name
+
     def tap_id(self) -> str:
         return os.urandom(16).hex()
 
@@ -125,7 +140,7 @@ def prepare(folder: Path, settings: str = SETTINGS, role: keyfile.Role = keyfile
     keyfile.create(folder / "keys.sealed", keys, KeySecret.from_credential(folder / "keys"), OsEntropy())
     tokens: dict[str, str] = {}
     holders = {"bar": (Role.TILL, "bar-1"), "spa": (Role.TILL, "spa-1")}
-    for who in ("bar", "spa", "desk", "purser", "monitor", "auditor"):
+    for who in ("bar", "spa", "desk", "purser", "admin", "monitor", "auditor"):
         role_, till = holders.get(who, (None, None))
         tokens[who] = new_token(OsEntropy())
         entry = TokenEntry(who, role_ or Role(who), till, hash_token(tokens[who]), NOON_S)

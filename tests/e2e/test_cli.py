@@ -82,7 +82,7 @@ def test_init_makes_a_private_folder_with_all_that_is_needed(made: Path) -> None
     assert names == {"steward.toml", "passphrase", "keys.sealed", "api-tokens.json", "first-tokens.env"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (made, *made.iterdir()))
     tokens = dict(re.findall(r"^STEWARD_TOKEN_(\w+)=(stw_\S{43})$", (made / "first-tokens.env").read_text(), re.M))
-    assert set(tokens) == {"TILL", "DESK", "PURSER", "MONITOR", "AUDITOR"}
+    assert set(tokens) == {"TILL", "DESK", "PURSER", "ADMIN", "MONITOR", "AUDITOR"}
     assert not any(token in (made / "api-tokens.json").read_text() for token in tokens.values())
     settings = tomllib.loads((made / "steward.toml").read_text())
     assert {reader["purpose"] for reader in settings["reader"]} == {"door", "till", "encoder", "crew"}
@@ -128,7 +128,7 @@ def test_init_leaves_nothing_behind_when_it_cannot(tmp_path: Path, option: str, 
 def test_check_config_says_what_it_found(ship: Path) -> None:
     done = steward("check-config", STEWARD_CONFIG=str(ship / "steward.toml"))
     assert done.returncode == 0
-    assert "good. Site 1, role authority, 5 API tokens." in done.stdout
+    assert "good. Site 1, role authority, 6 API tokens." in done.stdout
     assert "Pages and API: 127.0.0.1 port any free, without TLS: this machine only." in done.stdout
     assert "Outlets: bar (food_and_drink)." in done.stdout
     assert "Readers: desk (encoder), gangway (door)" in done.stdout
@@ -210,6 +210,10 @@ def test_tokens_are_shown_once_listed_and_revoked(ship: Path) -> None:
     assert (again.returncode, "choose another --id" in again.stderr) == (2, True)
     assert steward("tokens", "add", "--role", "till", *config).returncode == 2
     assert steward("tokens", "revoke", "till-spa-1", *config).returncode == 0
+    bound = steward("tokens", "add", "--role", "purser", "--id", "office", "--crew", "8f2c41d09a7be635", *config)
+    assert bound.returncode == 0, bound.stderr
+    assert re.search(r"office +purser +8f2c41d09a7be635 +\d{4}-", steward("tokens", "list", *config).stdout)
+    assert steward("tokens", "add", "--role", "desk", "--crew", "8f2c41d09a7be635", *config).returncode == 2
     gone = steward("tokens", "revoke", "till-spa-1", *config)
     assert (gone.returncode, gone.stderr) == (1, "steward: not_found: no token till-spa-1\n")
 
@@ -272,6 +276,8 @@ def test_certificates_from_the_command_line(ship: Path) -> None:
     for words, told in (
         (("--host", "gw1.hurtig.ship"), "outside what this CA may issue for: aurora.ship, 127.0.0.0/8"),
         (("--client",), "--ship is needed with --client"),
+        (("--both", "--client", "--ship", "aurora"), "--both and --client exclude each other"),
+        (("--both",), "at least one --host"),
         (("--host", "x", "--ship", "aurora"), "--ship is needed with --client"),
         ((), "at least one --host"),
         (("--host", "gw2.aurora.ship", "--days", "900"), "--days is 1 to 825"),

@@ -21,8 +21,8 @@ from steward.web.pages.base import PAGES_TABLE
 from steward.web.roles import Role
 from voyage.bandproc import BandOptions, BandProcess
 
-TILL, DESK, PURSER, MONITOR, AUDITOR = "bar", "desk", "purser", "monitor", "auditor"
-EVERYBODY = {TILL, DESK, PURSER, MONITOR, AUDITOR}
+TILL, DESK, PURSER, ADMIN, MONITOR, AUDITOR = "bar", "desk", "purser", "admin", "monitor", "auditor"
+EVERYBODY = {TILL, DESK, PURSER, ADMIN, MONITOR, AUDITOR}
 TAP, REF, UID, JOB = "0" * 32, "f" * 16, "04" + "A" * 12, "e" * 16
 
 # Every call under /v1 and who may make it. A route that is missing here fails the test below.
@@ -45,6 +45,8 @@ WHO_MAY = {
     ("POST", "/v1/guests/{ref}/pin"): {DESK},
     ("POST", "/v1/guests/{ref}/limits"): {DESK},
     ("POST", "/v1/guests/{ref}/freeze"): {DESK, PURSER},
+    ("GET", "/v1/guests/{ref}/consents"): {DESK},
+    ("PUT", "/v1/guests/{ref}/consents"): {DESK},
     ("POST", "/v1/guests/{ref}/deposits"): {PURSER},
     ("GET", "/v1/guests/{ref}/statement"): {PURSER},
     ("POST", "/v1/guests/{ref}/settlement"): {PURSER},
@@ -56,10 +58,10 @@ WHO_MAY = {
     ("GET", "/v1/ledger/late"): {PURSER},
     ("GET", "/v1/ledger/check"): {PURSER},
     ("GET", "/v1/events"): {AUDITOR},
-    ("GET", "/v1/crew"): {DESK, PURSER},
-    ("PUT", "/v1/crew/{ref}"): {DESK},
-    ("DELETE", "/v1/crew/{ref}"): {DESK},
-    ("POST", "/v1/crew/{ref}/unlock"): {DESK, PURSER},
+    ("GET", "/v1/crew"): {DESK, PURSER, ADMIN},
+    ("PUT", "/v1/crew/{ref}"): {DESK, ADMIN},
+    ("DELETE", "/v1/crew/{ref}"): {DESK, ADMIN},
+    ("POST", "/v1/crew/{ref}/unlock"): {DESK, PURSER, ADMIN},
     ("GET", "/v1/readers"): EVERYBODY,
     ("GET", "/v1/board"): EVERYBODY,
     ("GET", "/v1/ship"): EVERYBODY,
@@ -85,7 +87,7 @@ async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
     pages = set(getattr(app_state, PAGES_TABLE))  # their roles: tests/pages
     assert {p for m, p in routes - pages if not p.startswith("/v1")} == OPEN
     table = getattr(app_state, ROLES_TABLE)
-    named = {TILL: Role.TILL, **{who: Role(who) for who in (DESK, PURSER, MONITOR, AUDITOR)}}
+    named = {TILL: Role.TILL, **{who: Role(who) for who in EVERYBODY - {TILL}}}
     assert {key: frozenset(named[who] for who in roles) for key, roles in WHO_MAY.items()} == table
 
 

@@ -340,8 +340,8 @@ def test_a_batch_that_nobody_would_take_is_not_made() -> None:
     long = tuple(replace(one, seq=n + 1, payload={"x": random.Random(n).randbytes(3900)}) for n in range(600))
     for events in (too_many, too_wide, long):
         with pytest.raises(BatchTooLarge):
-            encode_batch(Batch("aurora", "gw1", EPOCH, 1, 2, events, 9999))
-    half = Batch("aurora", "gw1", EPOCH, 1, 2, too_many, 9999).first_half()
+            encode_batch(Batch("aurora", "gw1", EPOCH, 1, 5, events, 9999))
+    half = Batch("aurora", "gw1", EPOCH, 1, 5, too_many, 9999).first_half()
     assert decode_batch(encode_batch(half)) == half
     with pytest.raises(BatchTooLarge):
         replace(half, events=half.events[:1]).first_half()
@@ -355,7 +355,7 @@ def test_the_largest_payload_that_a_store_takes_travels() -> None:
     payloads.append({f"{n:x}": n % 2 for n in range(800)})
     for payload in payloads:
         encode_payload(payload)
-        batch = replace(EMPTY, cls=2, events=(StoredEvent(EPOCH, 1, EventType.DOOR_OPENED, 1, payload),))
+        batch = replace(EMPTY, cls=5, events=(StoredEvent(EPOCH, 1, EventType.DOOR_OPENED, 1, payload),))
         assert decode_batch(encode_batch(batch)) == batch
     assert len(encode_payload(payloads[0])) > 4090
     assert INFLATED_BYTES_MAX > EVENTS_MAX * 1024

@@ -11,7 +11,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contract import test_store_service as made
+from tests.consentkit import agree, word
+from tests.contract import serviceparts as made
 from tests.contract.makers import ANNA, AT_S, BAR, BOB, guest
 from tests.unit.test_offers import situation
 
@@ -20,6 +21,7 @@ from steward.adapters.popularity import PopularityRanker
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.care import CaseId, NoteId
 from steward.domain.catalogue import Catalogue, Hours, Item, ItemId
+from steward.domain.consent import ConsentPurpose
 from steward.domain.crew import SESSION_IDLE_S, SESSION_S, SessionId, is_alive
 from steward.domain.guests import CabinStay
 from steward.domain.ids import OutletId
@@ -78,16 +80,16 @@ def test_a_look_is_possible_exactly_within_the_policy(
 def test_any_text_is_a_name_or_is_refused_and_never_breaks_a_search(text: str) -> None:
     profile = made.profile(preferred_name=text, full_name=text)
     assert (profile_problem(profile) is None) == is_name(text)
-    for word in folded_words(text):
-        assert word.isalnum()
-        assert f" {word}" in name_key(profile)
+    for folded in folded_words(text):
+        assert folded.isalnum()
+        assert f" {folded}" in name_key(profile)
     assert folded_words(" ".join(folded_words(text))) == folded_words(text)
 
 
 @given(st.sampled_from(NAMES), st.data())
 def test_every_beginning_of_every_word_finds_its_name(name: str, data: st.DataObject) -> None:
-    word = data.draw(st.sampled_from(folded_words(name)))
-    beginning = word[: data.draw(st.integers(1, len(word)))]
+    whole = data.draw(st.sampled_from(folded_words(name)))
+    beginning = whole[: data.draw(st.integers(1, len(whole)))]
     assert f" {beginning}" in name_key(made.profile(preferred_name=name, full_name=name))
 
 
@@ -209,6 +211,12 @@ steps = st.one_of(
     st.builds(_profile, refs, st.sampled_from(NAMES), st.frozensets(st.sampled_from(Allergen), max_size=2)),
     st.builds(lambda ref, n: lambda tx: tx.put_photo(Photo(ref, made.JPEG + bytes([n]))), refs, small),
     st.builds(lambda ref: lambda tx: tx.drop_profile(ref), refs),
+    st.builds(
+        lambda ref, purpose, yes, at_s: lambda tx: tx.put_consent(word(ref, purpose, yes, at_s)),
+        *(refs, st.sampled_from([ConsentPurpose.PHOTO, ConsentPurpose.PERSONAL_SERVICE]), st.booleans(), times),
+    ),
+    st.builds(lambda ref: lambda tx: agree(tx, ref), refs),
+    st.builds(lambda ref: lambda tx: tx.drop_consents(ref), refs),
     st.builds(_look, refs, st.sampled_from(VIEWERS), fields_, times),
     st.builds(_search, st.sampled_from(VIEWERS), st.sampled_from(["an", "ase", "8104", "x", "lisa anna", "?!"]), times),
     st.builds(

@@ -19,9 +19,11 @@ from steward.adapters.keyring import FileKeyRing
 from steward.adapters.system import SystemClock
 from steward.domain.access import Place
 from steward.domain.batches import BOOT_LENGTH
+from steward.domain.consent import ConsentPurpose
 from steward.domain.downs import decode_freeze
-from steward.domain.ids import TillId, Uid
+from steward.domain.ids import GuestRef, TillId, Uid
 from steward.domain.replica import MemberRole
+from steward.domain.shorebodies import ConsentChange
 from steward.domain.topics import ROOT
 from steward.ports import DoorSignal, Store
 from steward.ports.sync import PipeMessage
@@ -29,11 +31,13 @@ from steward.services.allowances import AllowanceBook, AllowanceSettings, Bell, 
 from steward.services.board import TapBoard
 from steward.services.chargebook import ChargeBook, PaymentSettings
 from steward.services.checkin import CheckinService
+from steward.services.consents import ConsentService
 from steward.services.doors import DoorService
 from steward.services.downlink import DownlinkService, DownlinkSettings
 from steward.services.encoder import EncodeService, EncodeSettings
 from steward.services.feed import TapFeed
 from steward.services.folio import FolioService
+from steward.services.fromshore import APPLIERS
 from steward.services.lookups import LookupService
 from steward.services.payments import PaymentService
 from steward.services.peerbooks import PeerBooks
@@ -115,6 +119,7 @@ class Running:
         funds = self.allowances if gateway.is_authority else self.escrow if plan.role is Role.TILL else None
         self.payments = PaymentService(store, self.clock, entropy, keyring, AES, settings, pins, funds)
         self.folio = FolioService(store, self.clock, settings)
+        self.consents = ConsentService(store, self.clock, not gateway.is_authority)
         self.lookups = LookupService(store, self.clock, TapFeed())
         self._start_readers()
         self._start_lan()
@@ -172,7 +177,7 @@ class Running:
         router = MessageRouter(pipe)
         self._uplink(pipe, router, "shore")
         if gateway.is_authority:
-            down = DownlinkService(self.store, self.clock, DownlinkSettings(SHIP, gateway.shore_keys))
+            down = DownlinkService(self.store, self.clock, DownlinkSettings(SHIP, gateway.shore_keys), APPLIERS)
 
             async def receive(message: PipeMessage) -> None:
                 await down.receive(message)
@@ -301,6 +306,14 @@ class Shore:
         signer = Signer(self._key, "office", clock_of(self.wall).now().unix_s)
         await self.store.write(decisions.freeze(signer, SHIP, [uid], [], "lost"))
         return True
+
+    async def consent(self, ref: GuestRef, purpose: ConsentPurpose, given: bool) -> None:
+        """A guest says it ashore, if shore is there to hear it."""
+        if self.store is None:
+            return
+        now_s = clock_of(self.wall).now().unix_s
+        said = ConsentChange(ref, purpose.value, given, now_s)
+        await self.store.write(decisions.change_consent(Signer(self._key, "office", now_s), SHIP, said))
 
     async def frozen(self) -> set[Uid]:
         """What the database ashore says is frozen."""

@@ -20,9 +20,11 @@ from tests.sim.nodes import AES, SITE, Gateway, Plan, Shore
 from steward.adapters.keyfile import Role, export, new_key_file
 from steward.adapters.keyring import FileKeyRing
 from steward.domain.charges import ChargeRequest
+from steward.domain.consent import ConsentPurpose
 from steward.domain.guests import Guest, Limits
-from steward.domain.ids import OutletId, TapId, TillId, Uid, uid_from
+from steward.domain.ids import GuestRef, OutletId, TapId, TillId, Uid, uid_from
 from steward.domain.replica import MemberRole
+from steward.domain.viewing import Field
 from steward.errors import StewardError
 from steward.ports import DoorSignal
 from steward.services.allowances import Member
@@ -66,7 +68,8 @@ class Seen:
     """What people outside the machines saw: the checkers hold the books against it."""
 
     posted: dict[TapId, int] = field(default_factory=dict)  # tills that were told "posted", amount
-    looked: int = 0  # cards that were shown
+    looked: int = 0  # cards that were shown at the authority
+    with_consent: int = 0  # cards that showed what needs consent
     opened: int = 0
     refused: int = 0
     faults: list[str] = field(default_factory=list)
@@ -149,6 +152,7 @@ class World:
         acts.append(self._crew_day(random.Random(self.rng.random()), end_s))
         acts.append(self._purser_day(random.Random(self.rng.random()), end_s))
         acts.append(self._bad_luck(random.Random(self.rng.random()), end_s))
+        acts.append(self._consent_day(random.Random(self.rng.random()), end_s))
         acts.append(self._watch(end_s))
         await asyncio.gather(*acts)
 
@@ -228,6 +232,36 @@ class World:
             except StewardError:
                 continue  # nothing was shown
             self.seen.looked += 1
+
+    async def _consent_day(self, rng: random.Random, end_s: float) -> None:
+        """Guests give and take back consent, at the desk and ashore; crew of any gateway look, and see what counts."""
+        while asyncio.get_running_loop().time() < end_s:
+            await asyncio.sleep(rng.expovariate(1 / self.size.pause_s))
+            ref, purpose = rng.choice(self.wearers).guest.ref, rng.choice(tuple(ConsentPurpose))
+            desk, given = self.authority.running, rng.random() < 0.5
+            try:
+                if rng.random() < 0.3:
+                    await self.shore.consent(ref, purpose, given)
+                elif desk is not None:
+                    await desk.consents.say(ref, {purpose: given}, "desk")
+            except StewardError:
+                pass  # not recorded: it does not count
+            await self._look_with_consent(rng, rng.choice(self.wearers).guest.ref)
+
+    async def _look_with_consent(self, rng: random.Random, ref: GuestRef) -> None:
+        gateway = rng.choice([g for g in self.gateways.values() if g.plan.role is not Role.DOOR])
+        if gateway.running is None:
+            return
+        before = checkers.agreed(gateway, ref)
+        try:
+            await gateway.running.lookups.card(checkers.CASHIER, ref, tapped=False)
+        except StewardError:
+            return  # nothing was shown
+        self.seen.looked += gateway.is_authority
+        shown = checkers.newest_look(gateway, ref)
+        self.seen.with_consent += Field.NOTES in shown
+        if Field.NOTES in shown and not before and not checkers.agreed(gateway, ref):
+            self.seen.problems.append(f"{gateway.plan.name} showed the notes of {ref} without consent")
 
     async def _purser_day(self, rng: random.Random, end_s: float) -> None:
         """Voids, refunds, disputes, and now and then a lost band."""

@@ -30,6 +30,7 @@ GUEST: Mapping[str, str] = {
     "allergies": "nuts milk",
     "diet": "",
     "photo": "",
+    "consents": "",
 }
 HEADER = tuple(column.name for column in COLUMNS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from tests.consentkit import agree
 from tests.unit.moneykit import NOON_S, CountingEntropy, HandClock
 
 from steward.adapters.memory import MemoryStore
@@ -103,7 +104,7 @@ class Deck:
         self.crew = CrewService(self.store, self.clock, self.entropy, PinService(self.entropy), OUTLETS, STATIONS)
 
     async def aboard(self) -> Deck:
-        """Kira in 8104 with a photo, Åse in 8106, and two crew members without a role yet."""
+        """Kira in 8104 with a photo, Åse in 8106, both agreeing to everything; two crew members without a role yet."""
 
         def work(tx: Any) -> None:
             tx.put_guest(guest(KIRA, 8104))
@@ -113,6 +114,8 @@ class Deck:
             tx.put_profile(profile(ASE, "Åse", "Åse Ødegård-Lie", allergies=(), diet=()))
             for ref in (CREW, PURSER_CREW):
                 tx.put_guest(guest(ref, 101, crew=True, not_after_s=END_S))
+            for ref in (KIRA, ASE):
+                agree(tx, ref)
 
         await self.store.write(work)
         return self

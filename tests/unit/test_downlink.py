@@ -208,10 +208,10 @@ async def test_what_has_no_applier_is_kept_and_readable_and_one_that_fails_leave
             raise BadDown("bad_body", "no catalogue")
 
     rig = Rig(catalogue=picky)
-    assert await rig.give(DownMessage("aurora", "consent", 1, AT_S, b"as it is")) is APPLIED
+    assert await rig.give(DownMessage("aurora", "release", 1, AT_S, b"as it is")) is APPLIED
     assert await rig.give(DownMessage("aurora", "catalogue", 1, AT_S, b"good")) is APPLIED
     assert await rig.give(DownMessage("aurora", "catalogue", 2, AT_S, b"bad")) is REFUSED
-    kept = await rig.store.read(lambda tx: [record.body for record in tx.downs("consent", 9)])
+    kept = await rig.store.read(lambda tx: [record.body for record in tx.downs("release", 9)])
     assert kept == [b"as it is"]
     assert await rig.store.read(lambda tx: tx.meta("catalogue")) == "good"
     assert (await rig.service.versions())["catalogue"] == 1

@@ -27,7 +27,7 @@ from steward.domain.intake import (
 EPOCH = 100
 TYPES = (
     EventType.BAND_ISSUED,
-    EventType.DOOR_OPENED,
+    EventType.STAFF_ALERT,
     EventType.CHARGE_POSTED,
     EventType.DOWN_APPLIED,
     EventType.LOOKED_UP,

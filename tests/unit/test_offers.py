@@ -68,6 +68,7 @@ def situation(**changes: Any) -> Situation:
         allergies=frozenset(),
         diet=frozenset(),
         in_recovery=False,
+        personal=True,
         offers=(),
         day_start_s=NOON_S - 8 * 3600,
         now_s=NOON_S,

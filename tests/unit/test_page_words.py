@@ -17,12 +17,11 @@ from steward.web.pages import language
 from steward.web.pages.language import LANGUAGES, Catalogue, Translator, read_texts, wanted
 
 WEB = Path(language.__file__).parents[1]
-STATUS = {"status.html", "live.html"}  # the technician's page is in English
-TEMPLATES = sorted(file for file in (WEB / "templates").glob("*.html") if file.name not in STATUS)
-SOURCES = [*TEMPLATES, *sorted((WEB / "pages").glob("*.py"))]
+TEMPLATES = sorted((WEB / "templates").glob("*.html"))
+SOURCES = [*TEMPLATES, *sorted(WEB.glob("*.py")), *sorted((WEB / "pages").glob("*.py"))]
 TEXTS = {name: read_texts(WEB / "locales" / name) for name in LANGUAGES}
 SPOKEN = ("alt", "title", "placeholder", "aria-label", "aria-description", "label")
-SAME_EVERYWHERE = {"PIN", "UID", "MAC"}
+SAME_EVERYWHERE = {"PIN", "UID", "MAC", "Steward", "ms", "p50 ms", "p99 ms"}
 _JINJA = re.compile(r"\{% block main_class %\}.*?%\}|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 _FAMILIES = "|".join(sorted({key.partition(".")[0] for key in TEXTS["en"]}))
 _KEY = re.compile(rf"""["'](?P<key>(?:{_FAMILIES})\.(?!css|js|html)[a-z0-9_.]*)(?P<open>\{{?)""")
@@ -109,7 +108,7 @@ def test_every_code_of_the_domain_has_its_words() -> None:
             assert f"{prefix}.{code}" in TEXTS["en"], f"{prefix}.{code}"
     for answer in Answer:
         assert f"crew.offer.said_{answer}" in TEXTS["en"]
-    assert set(LoginState) == {"waiting", "tapped", "expired"}  # the script of the login knows these three
+    assert set(LoginState) == {"waiting", "queued", "tapped", "expired"}  # the script of the login knows these
 
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:

@@ -31,6 +31,7 @@ from voyage.steps import (
     Refund,
     SignIn,
     Step,
+    TakeBack,
     Torn,
     Void,
     clock,
@@ -179,7 +180,7 @@ def test_the_day_holds_what_the_checks_look_for(ship: tuple[Cast, Plan]) -> None
     _, plan = ship
     steps = list(steps_of(plan))
     kinds = {type(step) for step in steps}
-    crews = {SignIn, Greet, Note, Recover, Find, BreakGlass}
+    crews = {SignIn, Greet, Note, Recover, Find, BreakGlass, TakeBack}
     assert kinds == {CheckIn, Encode, Door, EveryDoor, Buy, Torn, Freeze, FreezeAshore, Void, Refund, Dispute} | crews
     assert {step.says for step in steps if isinstance(step, Greet)} == {"accept", "not_now", "wrong"}
     assert [step.second for step in steps if isinstance(step, Void)] == ["", "crew-2"]
@@ -195,7 +196,7 @@ def test_crew_are_signed_in_for_what_they_do_and_guests_are_on_the_manifest(ship
     signed_in = {step.crew: step.at for step in steps_of(plan) if isinstance(step, SignIn)}
     assert set(signed_in) == {person.key for person in cast.crew}
     for step in steps_of(plan):
-        if isinstance(step, Greet | Note | Recover | Find | BreakGlass):
+        if isinstance(step, Greet | Note | Recover | Find | BreakGlass | TakeBack):
             assert signed_in[step.crew] < step.at, step
             guest = step.band if isinstance(step, Greet) else step.person
             assert not cast.person(guest).late

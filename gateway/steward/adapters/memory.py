@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from steward.adapters.memory_condition import MemoryConditionTx
 from steward.adapters.memory_desk import MemoryDeskTx
 from steward.adapters.memory_manifest import MemoryManifestTx
 from steward.adapters.memory_service import MemoryServiceTx
@@ -61,7 +62,7 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class MemoryTx(MemoryServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, Tables):
+class MemoryTx(MemoryServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, MemoryConditionTx, Tables):
     """One transaction on the state, with an undo log."""
 
     @property
@@ -88,9 +89,13 @@ class MemoryTx(MemoryServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, Me
     def put_band(self, band: Band) -> None:
         self._put(self._state.bands, band.uid, band)
         self._told(Kind.BAND, band.uid)
+        self._band_changed(band)
 
     def band(self, uid: Uid) -> Band | None:
         return self._state.bands.get(uid)
+
+    def all_bands(self) -> Sequence[Band]:
+        return list(self._state.bands.values())
 
     def bands_of(self, ref: GuestRef) -> Sequence[Band]:
         bands = [band for band in self._state.bands.values() if band.guest == ref]

@@ -22,6 +22,7 @@ from steward.adapters.store_looks import (
     searched_words,
 )
 from steward.domain.care import Case, CaseId, Note, NoteId
+from steward.domain.consent import Consent
 from steward.domain.events import NewEvent
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, OutletId
@@ -49,6 +50,7 @@ class MemoryLookUpTx(Tables):
             ...
 
         def guests(self) -> Sequence[Guest]: ...
+        def consents_of(self, ref: GuestRef) -> Sequence[Consent]: ...
 
     @property
     def _looks(self) -> LookUpState:
@@ -126,7 +128,7 @@ class MemoryLookUpTx(Tables):
     # looks
 
     def log_look_up(self, look: LookUp) -> LookUp:
-        check_look_up(look)
+        check_look_up(look, self.consents_of)
         logged = replace(look, seq=len(self._looks.log) + 1)
         self._put(self._looks.log, logged.seq, logged)
         self.append_event(look_up_event(logged))

@@ -1,4 +1,4 @@
-"""Profiles, look-ups, notes, recovery cases, crew, catalogue, offers: ports.service in memory."""
+"""Profiles, look-ups, notes, recovery cases, consent, crew, catalogue, offers: ports.service in memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from steward.adapters.memory_consent import MemoryConsentTx
 from steward.adapters.memory_lookups import MemoryLookUpTx
 from steward.adapters.memory_tables import Tables
 from steward.adapters.store_looks import check_catalogue
@@ -27,7 +28,7 @@ class ServiceState:
         self.offers: dict[OfferId, Offer] = {}  # in the order they were shown
 
 
-class MemoryServiceTx(MemoryLookUpTx, Tables):
+class MemoryServiceTx(MemoryLookUpTx, MemoryConsentTx, Tables):
     """Part of MemoryTx."""
 
     if TYPE_CHECKING:

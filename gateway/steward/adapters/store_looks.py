@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from steward.adapters.store_items import words
 from steward.domain.care import Case, Note, is_text
 from steward.domain.catalogue import Catalogue, catalogue_problem
+from steward.domain.consent import Consent, is_governed, purposes_given, withheld
 from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.ids import GuestRef
 from steward.domain.profiles import SEARCH_WORDS_MAX, Photo, Profile, folded_words, photo_problem, profile_problem
@@ -15,12 +16,14 @@ from steward.domain.viewing import Field, LookUp, Viewer, Way, allowed, look_at,
 SEARCH_FIELDS = frozenset({Field.PREFERRED_NAME, Field.FULL_NAME, Field.CABIN})
 
 
-def check_look_up(look: LookUp) -> None:
-    """Raises ValueError: the policy forbids it. Services have asked before; this is for whoever forgot."""
+def check_look_up(look: LookUp, consents_of: Callable[[GuestRef], Iterable[Consent]]) -> None:
+    """Raises ValueError: the policy or the guest forbids it. Services have asked before; this is for who forgot."""
     if not look.guest:
         raise ValueError("a look-up names a guest")
     if (problem := look_up_problem(look)) is not None:
         raise ValueError(problem)
+    if is_governed(look.fields) and (kept := withheld(look, purposes_given(consents_of(look.guest)))):
+        raise ValueError(f"the guest has not agreed that {', '.join(sorted(kept))} be shown")
 
 
 def check_profile(profile: Profile) -> None:

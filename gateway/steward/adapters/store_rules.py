@@ -18,7 +18,6 @@ from steward.ports.sync import DownRecord
 POSTING_COUNT_MAX = 100
 PAYLOAD_BYTES_MAX = 4096
 CABIN_COUNT_MAX = 2
-WAITING_SAMPLE = 500  # events of a class, whose size stands for the others'
 BYTES_DAYS_KEPT = 31
 DOWNS_KEPT = 16  # versions of one kind
 

@@ -22,6 +22,7 @@ from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef
 from steward.domain.ledger import BALANCE_MAX_MINOR
 
+HOARDING = "allowance_hoarding"  # asks for more at once than its tills could charge
 DAY_LIMIT, STAY_LIMIT, CHILD_LIMIT, SETTLED = "day_limit", "stay_limit", "child_limit", "folio_settled"
 
 

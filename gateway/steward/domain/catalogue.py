@@ -18,7 +18,7 @@ FALLBACK_LANGUAGE = "en"
 
 ItemId = NewType("ItemId", str)
 
-_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,4})?")
 
 
@@ -83,7 +83,7 @@ def catalogue_problem(catalogue: Catalogue) -> str | None:
 
 def item_problem(item: Item) -> str | None:
     codes = (item.id, item.category, *item.tags)
-    if not all(_CODE.fullmatch(code) for code in codes):
+    if not all(CODE.fullmatch(code) for code in codes):
         return "id, category and tags are 1 to 32 lower-case letters, digits, dots, dashes, underscores"
     if FALLBACK_LANGUAGE not in item.titles:
         return "an English title (en) is needed"

@@ -13,7 +13,11 @@ Scalar = str | int | bool | bytes | None
 
 
 class EventType(IntEnum):
-    """Stable codes. The hundreds are the sync class: 1 identity, 2 safety, 3 money, 4 telemetry, 5 insight."""
+    """Stable codes. The hundreds are the sync class: 1 identity, 2 safety, 3 money, 4 telemetry, 5 insight.
+
+    So an event's class is fixed when it is written: what is to travel otherwise gets another code, and logs that hold
+    the old one keep it, with its class, its place in the chain and its hash.
+    """
 
     GUEST_CHECKED_IN = 101
     BAND_ENCODING = 102  # a card is being keyed: journalled before the first ChangeKey
@@ -29,9 +33,11 @@ class EventType(IntEnum):
     MANIFEST_IMPORTED = 112
     CREW_REMOVED = 113
     CREW_UNLOCKED = 114
+    CONSENT_GIVEN = 115  # by a guest, to one purpose
+    CONSENT_WITHDRAWN = 116
     BAND_FROZEN = 201
-    DOOR_OPENED = 202
-    DOOR_REFUSED = 203
+    OLD_DOOR_OPENED = 202  # DOOR_OPENED and DOOR_REFUSED, in logs from when a freeze had to queue behind them
+    OLD_DOOR_REFUSED = 203
     STAFF_ALERT = 204
     CLOCK_CONFIRMED = 205
     BREAK_GLASS = 206  # a safety look-up beyond what the purpose allows: the privacy officer is told
@@ -64,6 +70,8 @@ class EventType(IntEnum):
     OFFER_ACCEPTED = 505
     OFFER_DEFERRED = 506  # not now
     OFFER_WRONG = 507  # not for this guest
+    DOOR_OPENED = 508
+    DOOR_REFUSED = 509  # what staff should act on is a STAFF_ALERT beside it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import cbor2
 from steward.domain.allowance import Grant, Report
 from steward.domain.cborwire import NotPlain, plain_loads
 from steward.domain.charges import DESCRIPTION_MAX
+from steward.domain.consent import Consent, ConsentPurpose, Source
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits, PinHash
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.replica import (
@@ -191,6 +192,11 @@ def _grant(gateway: Any, epoch: Any, ref: Any, *figures: Any) -> Grant:
     return Grant(_text(gateway), epoch, ref, granted, returned, booked, used, recall, from_s, answered, _text(why))
 
 
+def _consent(ref: Any, purpose: Any, given: Any, at_s: Any, source: Any, version: Any) -> Consent:
+    _counts(at_s, version)
+    return Consent(GuestRef(_text(ref)), ConsentPurpose(purpose), _flag(given), at_s, Source(source), version)
+
+
 def _report(ref: Any, *figures: Any) -> Report:
     if not all(type(figure) is int for figure in figures):
         raise ValueError("a figure is no whole number")
@@ -230,6 +236,7 @@ _KIND_OF: Mapping[type, Kind] = MappingProxyType(
         Serial: Kind.SERIAL,
         Counter: Kind.COUNTER,
         Grant: Kind.GRANT,
+        Consent: Kind.CONSENT,
     }
 )
 _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
@@ -241,5 +248,6 @@ _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
         Kind.SERIAL: _serial,
         Kind.COUNTER: _counter,
         Kind.GRANT: _grant,
+        Kind.CONSENT: _consent,
     }
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import cbor2
 
+from steward.domain.consent import ConsentPurpose
 from steward.domain.guests import Limits
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.manifest_cells import BY_NAME, COLUMNS, BadCell, Column, clean_cell, nearest
@@ -73,6 +74,7 @@ class Row:
     limits: Limits
     person: Person
     photo: str  # file name; empty: none
+    consents: tuple[ConsentPurpose, ...]  # given when the guest comes; later words are said at the desk
 
     def validity(self, utc_offset_s: int) -> tuple[int, int]:
         """(not before, not after) in unix seconds: from midnight to midnight, ship's time."""
@@ -278,6 +280,7 @@ def _guest(number: int, values: Mapping[str, Any]) -> Row:
             values["preferred_name"], values["full_name"], values["language"], values["allergies"], values["diet"]
         ),
         photo=values.get("photo", ""),
+        consents=values.get("consents", ()),
     )
 
 

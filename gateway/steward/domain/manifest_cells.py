@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
+from steward.domain.consent import ConsentPurpose
 from steward.domain.ids import OutletId
 from steward.domain.ledger import AMOUNT_MAX_MINOR, is_currency
 from steward.domain.profiles import NAME_MAX, AgeGroup, Allergen, Diet, is_language, is_name
@@ -145,6 +146,11 @@ def _diet(cell: str) -> tuple[Diet, ...]:
     return tuple(sorted(_one_of(Diet, word.lower(), "diet") for word in _words(cell, len(Diet))))
 
 
+def _consents(cell: str) -> tuple[ConsentPurpose, ...]:
+    words = _words(cell, len(ConsentPurpose))
+    return tuple(sorted(_one_of(ConsentPurpose, word.lower(), "purpose of consent") for word in words))
+
+
 def _photo(cell: str) -> str:
     if cell and not _FILE.fullmatch(cell):
         raise BadCell("is no photo's file name", "write the name of a .jpg or .png file without its folder, or nothing")
@@ -176,6 +182,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("allergies", True, f"any of {', '.join(Allergen)}; with blanks between, or empty", "nuts", _allergies),
     Column("diet", True, f"any of {', '.join(Diet)}; with blanks between, or empty", "", _diet),
     Column("photo", False, "a .jpg or .png file in the folder of --photos; empty keeps the photo there is", "", _photo),
+    Column(
+        "consents",
+        False,
+        f"what the guest has said yes to: any of {', '.join(ConsentPurpose)}; counts when the guest is new",
+        "",
+        _consents,
+    ),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
 

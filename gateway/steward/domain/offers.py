@@ -88,6 +88,7 @@ class Situation:
     allergies: frozenset[Allergen] | None
     diet: frozenset[Diet] | None
     in_recovery: bool
+    personal: bool  # own history may choose what is offered; without it, it can only hold back
     offers: Sequence[Offer]  # of this stay, oldest first
     day_start_s: int
     now_s: int
@@ -99,6 +100,8 @@ def eligible(items: Sequence[Item], situation: Situation) -> list[Item]:
     if situation.in_recovery or len(today) >= OFFERS_A_DAY_MAX:
         return []
     fit = [item for item in items if hard_stop(item, situation) is None and not _asked_already(item, situation)]
+    if not situation.personal:
+        return fit
     last = {offer.category for offer in situation.offers[-VARIETY_LAST:]}
     return [item for item in fit if item.category not in last] or fit
 

@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 from steward.domain.allowance import Grant, Report
+from steward.domain.consent import Consent
 from steward.domain.guests import Band, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.topics import ROOT, is_name
@@ -53,6 +54,7 @@ class Kind(IntEnum):
     SERIAL = 5
     COUNTER = 6
     GRANT = 7
+    CONSENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,13 @@ class Counter:
     value: int
 
 
-Row = Guest | Band | Deny | Stay | Serial | Counter | Grant
+Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent
 
 _TOLD: Mapping[MemberRole, frozenset[Kind]] = MappingProxyType(
     {
         MemberRole.DOOR: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL}),
         MemberRole.TILL: frozenset(Kind),
-        MemberRole.ENCODER: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.GUEST, Kind.BAND}),
+        MemberRole.ENCODER: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.GUEST, Kind.BAND, Kind.CONSENT}),
     }
 )
 

@@ -58,6 +58,7 @@ class Field(StrEnum):
     CHARGES = "charges"
     EVIDENCE = "evidence"
     BANDS = "bands"
+    CONSENTS = "consents"
 
 
 class Way(StrEnum):
@@ -93,8 +94,8 @@ _ALLOWED: Mapping[tuple[str, Purpose], frozenset[Field]] = MappingProxyType(
         (CrewRole.PURSER, Purpose.GUEST_SERVICES): _HOST,
         (CrewRole.PURSER, Purpose.CHECK_IN): _KNOW | {Field.BANDS},
         (CrewRole.SAFETY, Purpose.SAFETY): _KNOW | HEALTH,
-        (CrewRole.PRIVACY_OFFICER, Purpose.PRIVACY): frozenset({Field.FULL_NAME, Field.CABIN}),
-        (DESK, Purpose.CHECK_IN): _KNOW | {Field.BANDS},
+        (CrewRole.PRIVACY_OFFICER, Purpose.PRIVACY): frozenset({Field.FULL_NAME, Field.CABIN, Field.CONSENTS}),
+        (DESK, Purpose.CHECK_IN): _KNOW | {Field.BANDS, Field.CONSENTS},
     }
 )
 # Serving food is a purpose only where food is served, and excursions are sold where excursions are sold.

@@ -11,6 +11,7 @@ from steward.domain.events import NewEvent, StoredEvent
 from steward.domain.guests import Band, BandState, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction
+from steward.ports.condition import ConditionTx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.service import ServiceTx
@@ -115,7 +116,7 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx, Protocol):
+class Tx(ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)

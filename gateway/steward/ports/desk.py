@@ -57,5 +57,7 @@ class DeskTx(Protocol):
         ...
 
     def given_alone(self, tap_id: TapId, guest: GuestRef, by: str) -> GivenAlone:
-        """What went back without a second person so far: of this charge, and to this guest by this person."""
+        """What went back without a second person so far: of this charge, and to this guest by this person or by
+        tokens that name nobody. See domain/approvals.py.
+        """
         ...

@@ -2,7 +2,8 @@
 
 Whatever crew may read of a guest is read by `disclose` and `search`, which write the look-up log in the same
 transaction; `log_look_up` does the same for what is read elsewhere in the transaction (folio, charges, bands). A look
-that the policy does not permit (domain/viewing.py) raises ValueError: services ask first, the store makes sure.
+that the policy does not permit (domain/viewing.py), or that the guest has not agreed to (domain/consent.py), raises
+ValueError: services ask first, the store makes sure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from steward.domain.care import Case, CaseId, Note, NoteId
 from steward.domain.catalogue import Catalogue, Item, ItemId
+from steward.domain.consent import Consent, ConsentPurpose
 from steward.domain.crew import CrewMember, CrewSession, SessionId
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, OfferId, Scored
@@ -113,6 +115,30 @@ class LookUpTx(Protocol):
         ...
 
 
+class ConsentTx(Protocol):
+    """Consent per guest and purpose; every word of it stays in the history for as long as the guest does."""
+
+    def put_consent(self, consent: Consent) -> None:
+        """Insert or replace by guest and purpose. Raises Conflict if a later word is known."""
+        ...
+
+    def consent(self, ref: GuestRef, purpose: ConsentPurpose) -> Consent | None:
+        """None: nothing was said, which is no consent."""
+        ...
+
+    def consents_of(self, ref: GuestRef) -> Sequence[Consent]:
+        """By purpose."""
+        ...
+
+    def consent_history(self, ref: GuestRef, limit: int) -> Sequence[Consent]:
+        """Newest first."""
+        ...
+
+    def drop_consents(self, ref: GuestRef) -> None:
+        """Forget all of it, with its history: the guest is forgotten."""
+        ...
+
+
 class CrewTx(Protocol):
     def put_crew(self, member: CrewMember) -> None:
         """Insert or replace by ref."""
@@ -168,5 +194,5 @@ class OfferTx(Protocol):
         ...
 
 
-class ServiceTx(LookUpTx, CrewTx, OfferTx, Protocol):
+class ServiceTx(LookUpTx, ConsentTx, CrewTx, OfferTx, Protocol):
     """Part of ports.Tx."""

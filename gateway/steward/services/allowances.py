@@ -21,6 +21,7 @@ from steward.domain.replica import REPORTS_MAX, MemberRole
 from steward.errors import Conflict
 from steward.ports import Clock, Entropy, Store, Tx
 from steward.services.chargebook import ChargeBook
+from steward.services.needs import Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class AllowanceBook:
         self._members = members
         self._settings = settings
         self._tills = sum(member.role is MemberRole.TILL for member in members.values())
+        self._needs = Needs(clock, {name: len(member.tills) for name, member in members.items()})
         self._closing: list[GuestRef] = []  # folios being settled
         self.changed = Bell(clock)
         self.reachable: Callable[[str], bool] = lambda gateway: False
@@ -114,6 +116,9 @@ class AllowanceBook:
         """Take a gateway's reports; the problems of those that are not believed."""
         problems = []
         for report in reports:
+            if not self._needs.may(gateway, report):
+                problems.append(allowance.HOARDING)
+                report = replace(report, want_minor=0, number=0)  # what it gives back counts all the same
             guest = tx.guest(report.ref)
             grant = tx.grant(gateway, epoch, report.ref) or Grant(gateway, epoch, report.ref)
             problem = allowance.report_problem(grant, report)

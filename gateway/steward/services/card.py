@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from bandwire import apdu, charge, ndef, sdm, session
 from bandwire.aes import Aes
+from bandwire.condition import Condition, read_condition
 from bandwire.errors import AuthFailed, RemoteError, StatusError
 from bandwire.files import FILE_NDEF, FILE_TOKEN, FULL, MAC, MAC_CHARS, PICC_CHARS
 from bandwire.keys import K_META, K_TOKEN_READ
@@ -47,6 +48,7 @@ class CardTalk:
         self.uid = b""
         self.key_version = 0
         self.sun: Sun | None = None
+        self.told: Condition | None = None  # of its battery, when it authenticated last
 
     @property
     def channel(self) -> session.Channel:
@@ -103,7 +105,9 @@ class CardTalk:
     async def authenticate(self, key_no: int = K_TOKEN_READ, version: int | None = None) -> None:
         """EV2First with key `key_no` of this band; two APDUs. Never tries a second key: that locks cards."""
         key = self._keys.card_key(self.uid, key_no, self.key_version if version is None else version)
-        await self._authenticate(session.ReaderAuth(self._aes, key_no, key, self._entropy.token_bytes(16)))
+        auth = session.ReaderAuth(self._aes, key_no, key, self._entropy.token_bytes(16))
+        await self._authenticate(auth)
+        self.told = read_condition(auth.pdcap2)
 
     async def switch_key(self, key_no: int, version: int) -> None:
         """EV2NonFirst: go on in the same transaction with another key."""

@@ -17,6 +17,7 @@ from steward.domain.ids import GuestRef, Uid, uid_bytes, uid_from
 from steward.errors import CardRefused, Conflict, NotFound, StewardError
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.checkin import freeze_band
+from steward.services.conditions import note_condition
 from steward.services.personalise import STEPS, CardState, Personaliser
 from steward.services.taps import Tap, TapOutcome
 
@@ -169,7 +170,12 @@ class EncodeService:
         status = Status(state=STATE_ISSUED, writes=1, written_at=tap.at_s & _U32, writer=self._settings.writer)
         await personaliser.write(state, body, status, self._settings.random_id)
         issued = replace(band, state=BandState.ISSUED, random_id=state.random_id or self._settings.random_id)
-        await self._store.write(lambda tx: _finish(tx, job, issued, epoch, tap.at_s))
+
+        def finish(tx: Tx) -> None:
+            _finish(tx, job, issued, epoch, tap.at_s)
+            note_condition(tx, tap, personaliser.told, issued.uid, active=issued.active)
+
+        await self._store.write(finish)
         return issued
 
     def _token(self, guest: Guest, band: Band, deny_epoch: int) -> TokenBody:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from steward.domain.batches import BadDown
 from steward.domain.catalogue import Catalogue
 from steward.domain.shorebodies import decode_catalogue, decode_consents, decode_releases
+from steward.domain.topics import CONSENT_KINDS, consent_kind
 from steward.ports import Tx
+from steward.services.consents import record_shore
 from steward.services.downlink import Applier
+from steward.services.replica import position
 
 
 def apply_catalogue(tx: Tx, body: bytes, at_s: int) -> None:
@@ -21,9 +25,19 @@ def apply_catalogue(tx: Tx, body: bytes, at_s: int) -> None:
         raise BadDown("bad_catalogue", str(error)) from error
 
 
-def check_consents(tx: Tx, body: bytes, at_s: int) -> None:
-    """Kept as a record. Raises BadDown if it holds no changes of consent."""
-    decode_consents(body)
+def apply_consents(kind: str, tx: Tx, body: bytes, at_s: int) -> None:
+    """Obey what is new on the list. A gateway that follows an authority hears of it from there, in one order for all.
+
+    A guest who is not known here may be yet: the word is kept. Raises BadDown if it holds no changes of consent.
+    """
+    changes = decode_consents(body)
+    if any(consent_kind(change.guest) != kind for change in changes):
+        raise BadDown("bad_body", f"a guest who does not belong into {kind}")
+    if position(tx).revision:
+        return
+    before = tx.down(kind)
+    known = set() if before is None else set(decode_consents(before.body))
+    record_shore(tx, [change for change in changes if change not in known], at_s)
 
 
 def check_releases(tx: Tx, body: bytes, at_s: int) -> None:
@@ -32,5 +46,6 @@ def check_releases(tx: Tx, body: bytes, at_s: int) -> None:
 
 
 APPLIERS: Mapping[str, Applier] = MappingProxyType(
-    {"catalogue": apply_catalogue, "consent": check_consents, "release": check_releases}
+    {"catalogue": apply_catalogue, "release": check_releases}
+    | {kind: partial(apply_consents, kind) for kind in CONSENT_KINDS}
 )

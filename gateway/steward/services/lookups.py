@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from steward.domain.care import Case, Note
+from steward.domain.consent import ConsentPurpose, is_governed, objects, purposes_given, withheld
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef
@@ -33,6 +34,7 @@ HITS_MAX = 20
 LOG_PAGE_MAX = 200
 GUESTS_AT_ONCE_MAX = 200
 NOT_PERMITTED = "not_permitted"
+NO_CONSENT = "no_consent"
 AFTERWARDS = frozenset({Purpose.BILLING, Purpose.SAFETY, Purpose.PRIVACY})  # what goes on when a guest has left
 CARD_FIELDS = frozenset(
     {
@@ -65,6 +67,7 @@ class GuestCard:
     notes: tuple[Note, ...] = field(repr=False)
     cases: tuple[Case, ...] = field(repr=False)
     has_photo: bool
+    withheld: frozenset[Field]  # what this viewer could see had the guest agreed, or not objected, to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +134,14 @@ class LookupService:
         return await self._store.write(work)
 
     async def photo(self, viewer: Viewer, ref: GuestRef) -> Photo:
-        """Raises NotFound if there is none, Refused not_permitted."""
+        """Raises NotFound if there is none, Refused (not_permitted, no_consent)."""
         look = look_at(viewer, ref, {Field.PHOTO}, self._clock.now().unix_s)
         check_look(look)
 
         def work(tx: Tx) -> Photo:
             self._check_aboard(tx, look)
+            if withheld_in(tx, look):
+                raise Refused(NO_CONSENT, "the guest has not agreed that crew see the photo")
             photo = tx.disclose(look).photo
             if photo is None:
                 raise NotFound("photo of guest", ref)
@@ -227,7 +232,7 @@ class LookupService:
         def both(tx: Tx) -> T:
             ref = guest(tx) if callable(guest) else guest
             guest_in(tx, ref)
-            return work(tx, tx.disclose(replace(look, guest=ref)))
+            return work(tx, tx.disclose(agreed(tx, replace(look, guest=ref))))
 
         return await self._store.write(both)
 
@@ -239,7 +244,8 @@ class LookupService:
         check_look(look)
         if len(refs) > GUESTS_AT_ONCE_MAX:
             raise Refused("too_many_guests", f"at most {GUESTS_AT_ONCE_MAX} guests are listed at once: narrow it")
-        return await self._store.write(lambda tx: [work(tx, tx.disclose(replace(look, guest=ref))) for ref in refs])
+        looks = [replace(look, guest=ref) for ref in refs]
+        return await self._store.write(lambda tx: [work(tx, tx.disclose(agreed(tx, look))) for look in looks])
 
     async def log_of(self, ref: GuestRef, limit: int = LOG_PAGE_MAX) -> Sequence[LookUp]:
         """Who looked at this guest, newest first: for the guest and the privacy officer."""
@@ -256,6 +262,18 @@ def check_look(look: LookUp) -> None:
         raise Refused(NOT_PERMITTED, problem)
 
 
+def withheld_in(tx: Tx, look: LookUp) -> frozenset[Field]:
+    """What of this look the guest has not agreed to, as it stands in this transaction."""
+    if not is_governed(look.fields):
+        return frozenset()
+    return withheld(look, purposes_given(tx.consents_of(look.guest)))
+
+
+def agreed(tx: Tx, look: LookUp) -> LookUp:
+    """The look without what the guest has not agreed to: what is shown and logged."""
+    return replace(look, fields=look.fields - withheld_in(tx, look))
+
+
 def guest_in(tx: Tx, ref: GuestRef) -> Guest:
     """Raises NotFound."""
     guest = tx.guest(ref)
@@ -266,7 +284,9 @@ def guest_in(tx: Tx, ref: GuestRef) -> Guest:
 
 def _card(tx: Tx, look: LookUp, *, show_photo: bool) -> GuestCard:
     guest = guest_in(tx, look.guest)
-    shown = tx.disclose(look)
+    kept = withheld_in(tx, replace(look, fields=look.fields | ({Field.PHOTO} if show_photo else set())))
+    offers_stopped = objects(tx.consents_of(look.guest), ConsentPurpose.SUGGESTIONS)
+    shown = tx.disclose(replace(look, fields=look.fields - kept))
     return GuestCard(
         ref=guest.ref,
         look=shown.look,
@@ -279,13 +299,15 @@ def _card(tx: Tx, look: LookUp, *, show_photo: bool) -> GuestCard:
         diet=shown.diet,
         notes=shown.notes,
         cases=shown.cases,
-        has_photo=show_photo and tx.photo_hash(guest.ref) is not None,
+        has_photo=show_photo and Field.PHOTO not in kept and tx.photo_hash(guest.ref) is not None,
+        withheld=kept | (allowed(look.viewer) & {Field.SUGGESTIONS} if offers_stopped else frozenset()),
     )
 
 
 def _hit(tx: Tx, found: Disclosed) -> SearchHit:
     guest = guest_in(tx, found.look.guest)
-    has_photo = Field.PHOTO in allowed(found.look.viewer) and tx.photo_hash(guest.ref) is not None
+    photo = replace(found.look, fields=frozenset({Field.PHOTO}) & allowed(found.look.viewer))
+    has_photo = bool(agreed(tx, photo).fields) and tx.photo_hash(guest.ref) is not None
     return SearchHit(guest.ref, found.preferred_name, found.full_name, _cabins(guest, found.look), has_photo)
 
 

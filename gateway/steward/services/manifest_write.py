@@ -13,6 +13,7 @@ from steward.domain.manifest import Imported, Row
 from steward.domain.profiles import Profile
 from steward.ports import Entropy, Tx
 from steward.services.checkin import checked_in, stay_for
+from steward.services.consents import record_words
 from steward.services.manifest_plan import Plan, Step
 
 _PROFILE_FIELDS = "preferred_name full_name language allergies diet"
@@ -66,6 +67,7 @@ class Writer:
         if step.photo:
             tx.use_photo(ref, step.photo)
         self._put_crew(tx, row, ref, by)
+        record_words(tx, ref, dict.fromkeys(row.consents, True), by, self._at_s)
         self._remember(tx, step, ref)
         return ref
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from steward.domain.care import TEXT_MAX, Note, NoteId, is_text
 from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.ids import GuestRef
-from steward.domain.viewing import Field, Viewer, allowed
+from steward.domain.viewing import Field, Viewer, allowed, look_at
 from steward.errors import NotFound, Refused
 from steward.ports import Clock, Entropy, Store, Tx
-from steward.services.lookups import NOT_PERMITTED, guest_in
+from steward.services.lookups import NO_CONSENT, NOT_PERMITTED, guest_in, withheld_in
 
 NOTES_EACH_MAX = 20
 
@@ -22,7 +22,7 @@ class NoteService:
         self._entropy = entropy
 
     async def add(self, viewer: Viewer, ref: GuestRef, text: str, expires_s: int) -> Note:
-        """Raises NotFound, Refused (not_permitted, note_invalid, note_expiry_invalid, too_many_notes)."""
+        """Raises NotFound, Refused (not_permitted, no_consent, note_invalid, note_expiry_invalid, too_many_notes)."""
         _check(viewer)
         if not is_text(text.strip()):
             raise Refused("note_invalid", f"a note is one line of 1 to {TEXT_MAX} characters")
@@ -32,6 +32,8 @@ class NoteService:
 
         def work(tx: Tx) -> Note:
             guest = guest_in(tx, ref)
+            if withheld_in(tx, look_at(viewer, ref, {Field.NOTES}, now_s)):
+                raise Refused(NO_CONSENT, "the guest has not agreed that crew keep notes")
             if not now_s < expires_s <= guest.not_after_s:
                 raise Refused("note_expiry_invalid", "a note ends after now, and no later than the guest's stay")
             if tx.note_count(ref) >= NOTES_EACH_MAX:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steward.domain.catalogue import Item, ItemId
+from steward.domain.consent import ConsentPurpose, objects, purposes_given
 from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, OutletId
@@ -82,7 +83,8 @@ class OfferService:
     async def suggest(self, viewer: Viewer, ref: GuestRef) -> list[Suggestion]:
         """The one thing to offer this guest at the viewer's outlet now, or nothing. A look-up.
 
-        An offer that waits for an answer is shown again. Raises NotFound, Refused not_permitted.
+        An offer that waits for an answer is shown again. Nothing is read, logged or offered for a guest who objects to
+        suggestions. Raises NotFound, Refused not_permitted.
         """
         now_s = self._clock.now().unix_s
         look = look_at(viewer, ref, {Field.SUGGESTIONS} | (allowed(viewer) & HEALTH), now_s)
@@ -93,6 +95,8 @@ class OfferService:
 
         def work(tx: Tx) -> list[Suggestion]:
             guest = guest_in(tx, ref)
+            if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
+                return []
             situation = self._situation(tx, guest, tx.disclose(look), now_s)
             here = {item.id: item for item in tx.items_at(viewer.outlet) if item.currency == guest.currency}
             pending = pending_offer(situation.offers, viewer.outlet, now_s)
@@ -150,6 +154,7 @@ class OfferService:
             allergies=None if shown.allergies is None else frozenset(shown.allergies),
             diet=None if shown.diet is None else frozenset(shown.diet),
             in_recovery=tx.open_case_count(guest.ref) > 0,
+            personal=ConsentPurpose.SUGGESTIONS in purposes_given(tx.consents_of(guest.ref)),
             offers=tx.offers_of(guest.ref, 0),
             day_start_s=self._day_start_s(now_s),
             now_s=now_s,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bandwire import apdu, ndef
 from bandwire.aes import Aes
+from bandwire.condition import Condition
 from bandwire.errors import RemoteError, StatusError
 from bandwire.files import (
     FILE_CC,
@@ -81,6 +82,11 @@ class Personaliser:
         self._template = sun_template
         self._progress = progress
         self._done = 0
+
+    @property
+    def told(self) -> Condition | None:
+        """What the card told of its battery, once it was written."""
+        return self._talk.told
 
     async def inspect(self) -> CardState:
         """Select the card, learn its UID, kind and key versions. Changes nothing."""

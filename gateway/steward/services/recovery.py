@@ -1,4 +1,6 @@
-"""Put it right: a case for a guest whom something went wrong for. While it is open, nothing is sold to them."""
+"""Put it right: a case for a guest whom something went wrong for. While it is open, nobody tries to sell to them: no
+suggestion is made. What they ask for themselves is charged as ever, and a till never learns of the case.
+"""
 
 from __future__ import annotations
 

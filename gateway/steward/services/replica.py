@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
+from steward.domain.consent import Consent, is_later
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, Guest
 from steward.domain.lanwire import encode_ask, open_changes
@@ -198,6 +199,9 @@ class Replica:
         elif isinstance(row, Band):
             if is_newer_band(tx.band(row.uid), row):
                 tx.put_band(row)
+        elif isinstance(row, Consent):
+            if is_later(row, tx.consent(row.guest, row.purpose)):
+                tx.put_consent(row)
         elif self._desk is not None and (row.gateway, row.epoch) == (self._gateway, tx.epoch()):
             return self._desk.take(tx, row, now_s)
         return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from steward.adapters.sqlite.lookups import LOOK_UP_COLUMNS, look_up
 from steward.adapters.sqlite.statements import Statements, select
-from steward.domain.approvals import Approval, ApprovalState, Corrected, Correction, GivenAlone
+from steward.domain.approvals import Approval, ApprovalState, Corrected, Correction, GivenAlone, may_be_one
 from steward.domain.ids import ApprovalId, GuestRef, TapId, TransactionId
 from steward.domain.viewing import LookUp
 
@@ -32,7 +32,7 @@ DECIDED_APPROVALS = select(_APPROVAL, "FROM approval WHERE state <> 'pending' OR
 PUT_CORRECTION = f"INSERT INTO correction ({', '.join(_CORRECTION)}) VALUES ({', '.join('?' * len(_CORRECTION))})"  # noqa: S608
 CORRECTIONS_OF = select(_CORRECTION, "FROM correction WHERE tap_id = ? ORDER BY seq")
 ALONE_OF_TAP = "SELECT coalesce(sum(amount_minor), 0) FROM correction WHERE tap_id = ? AND second = ''"
-ALONE_TO_GUEST = "SELECT coalesce(sum(amount_minor), 0) FROM correction WHERE guest = ? AND by = ? AND second = ''"
+ALONE_TO_GUEST = "SELECT by, sum(amount_minor) FROM correction WHERE guest = ? AND second = '' GROUP BY by"
 LOOK_UP_COUNTS = "SELECT role, count(*) FROM look_up GROUP BY role"
 LOOKS_BEFORE = select(LOOK_UP_COLUMNS, "FROM look_up WHERE seq < ? ORDER BY seq DESC LIMIT ?")
 LOOKS_OF_GUEST = select(LOOK_UP_COLUMNS, "FROM look_up WHERE guest = ? AND seq < ? ORDER BY seq DESC LIMIT ?")
@@ -88,7 +88,9 @@ class DeskTx(Statements):
         return dict(self._all(LOOK_UP_COUNTS))
 
     def given_alone(self, tap_id: TapId, guest: GuestRef, by: str) -> GivenAlone:
-        return GivenAlone(self._one(ALONE_OF_TAP, (tap_id,))[0], self._one(ALONE_TO_GUEST, (guest, by))[0])
+        to_guest = self._all(ALONE_TO_GUEST, (guest,))
+        by_one = sum(amount_minor for other, amount_minor in to_guest if may_be_one(by, other))
+        return GivenAlone(self._one(ALONE_OF_TAP, (tap_id,))[0], by_one)
 
 
 def _approval(row: Sequence[Any]) -> Approval:

@@ -26,6 +26,7 @@ from steward.adapters.store_looks import (
     searched_words,
 )
 from steward.domain.care import Case, CaseId, Note, NoteId
+from steward.domain.consent import Consent
 from steward.domain.events import NewEvent
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.outlets import OutletKind
@@ -119,6 +120,10 @@ class LookUpTx(Statements):
             """Of EventsTx."""
             ...
 
+        def consents_of(self, ref: GuestRef) -> Sequence[Consent]:
+            """Of ConsentTx."""
+            ...
+
     def put_profile(self, profile: Profile) -> None:
         check_profile(profile)
         names = (profile.preferred_name, profile.full_name, name_key(profile))
@@ -186,7 +191,7 @@ class LookUpTx(Statements):
     # looks
 
     def log_look_up(self, look: LookUp) -> LookUp:
-        check_look_up(look)
+        check_look_up(look, self.consents_of)
         who = (look.actor, look.role, look.outlet, look.outlet_kind, look.purpose)
         what = (look.guest, words(look.fields), look.way, look.reason)
         seq: int = self._change(LOG_LOOK_UP, (look.at_s, *who, *what))[0][0]

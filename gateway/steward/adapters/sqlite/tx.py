@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from steward.adapters.sqlite.access import AccessTx
 from steward.adapters.sqlite.charges import ChargesTx
+from steward.adapters.sqlite.condition import ConditionTx
 from steward.adapters.sqlite.desk import DeskTx
 from steward.adapters.sqlite.events import EventsTx
 from steward.adapters.sqlite.guests import GuestsTx
@@ -17,7 +18,11 @@ from steward.adapters.sqlite.sync import SyncTx
 from steward.ports import Tx
 
 
-class SqliteTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx):
+class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx):
+    """Of guests, bands and money."""
+
+
+class SqliteTx(_RecordsTx, ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx):
     """One closure's view of the database."""
 
 
