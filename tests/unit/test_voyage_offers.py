@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.test_offers import situation
+from tests.unit.ruleskit import allowed, situation
 
 import voyage
 from steward.domain.catalogue import Catalogue, Item, catalogue_problem
-from steward.domain.offers import eligible
 from steward.domain.profiles import AgeGroup, Diet
 from steward.domain.shorebodies import read_item
 from voyage.cast import CURRENCY
@@ -33,11 +32,11 @@ def test_a_gateway_takes_it(items: tuple[Item, ...]) -> None:
 @pytest.mark.parametrize("diet", [frozenset(), frozenset({Diet.VEGAN}), frozenset({Diet.HALAL, Diet.NO_LACTOSE})])
 def test_there_is_something_for_everybody_at_noon(items: tuple[Item, ...], outlet: str, diet: frozenset[Diet]) -> None:
     here = [item for item in items if item.outlet == outlet]
-    assert eligible(here, situation(diet=diet, age_group=AgeGroup.CHILD)) != []
+    assert allowed(here, situation(diet=diet, age_group=AgeGroup.CHILD)) != []
 
 
 def test_wine_is_for_adults_who_drink_it(items: tuple[Item, ...]) -> None:
     wine = [item for item in items if item.category == "wine"]
-    assert eligible(wine, situation()) == wine
-    assert eligible(wine, situation(age_group=AgeGroup.CHILD)) == []
-    assert eligible(wine, situation(diet=frozenset({Diet.NO_ALCOHOL}))) == []
+    assert allowed(wine, situation()) == [item.id for item in wine]
+    assert allowed(wine, situation(age_group=AgeGroup.CHILD)) == []
+    assert allowed(wine, situation(diet=frozenset({Diet.NO_ALCOHOL}))) == []

@@ -7,6 +7,7 @@ import typer
 from voyage.apdu import apdu
 from voyage.demo import demo
 from voyage.tap import tap
+from voyage.tastes import tastes
 
 app = typer.Typer(
     help="Virtual bands and readers: the band's real firmware, each on a MicroPython of its own.",
@@ -18,6 +19,7 @@ app = typer.Typer(
 app.command("apdu")(apdu)
 app.command("demo")(demo)
 app.command("tap")(tap)
+app.command("tastes")(tastes)
 
 
 def main() -> None:
