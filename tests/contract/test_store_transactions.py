@@ -29,17 +29,21 @@ from tests.contract.test_store_sync import RECORD
 from tests.unit.manifestkit import jpeg
 
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
+from steward.domain.condition import BandCondition
 from steward.domain.guests import KeyChange
 from steward.domain.photos import clean_photo
 from steward.domain.profiles import Photo
 from steward.errors import Busy, Refused, StoreUnavailable
 from steward.ports import Store, Tx
+from steward.ports.condition import ConditionTx
+from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
 from steward.ports.sync import SyncTx
 
+TOLD, OLD = BandCondition(uid(1), True, 57, False, AT_S), BandCondition(uid(2), True, 9, False, AT_S - 1)
 THREE = Photo(BOB, clean_photo(jpeg(64, 64)))
 WRITES: dict[str, Callable[[Tx], object]] = {
     "append_event": lambda tx: tx.append_event(event()),
@@ -74,14 +78,25 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "use_counter": lambda tx: tx.set_meta("k", tx.use_counter(uid(1), "charge", 9, tap_id(1))),
     "put_words": lambda tx: tx.put_words(tap_id(1), "two coffees"),
     "drop_words": lambda tx: (tx.put_words(tap_id(2), "tea"), tx.drop_words(tap_id(1))),
+    # the bands
+    "put_condition": lambda tx: tx.put_condition(TOLD),
+    "forget_conditions": lambda tx: (tx.put_condition(TOLD), tx.put_condition(OLD), tx.forget_conditions(AT_S)),
 }
-# Profiles, crew and offers: test_store_service.py asks the same of them.
-SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx)
-PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx)
+# Profiles, crew and offers: test_store_service.py asks the same of them; test_store_decisions.py of the decisions.
+SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx, DecisionTx)
+PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, ConditionTx)
 
 
 def everything(tx: Tx) -> tuple[object, ...]:
-    return (*of_the_core(tx), *of_the_desk(tx), *of_the_link(tx), *of_the_ship(tx))
+    return (*of_the_core(tx), *of_the_desk(tx), *of_the_link(tx), *of_the_ship(tx), *of_the_bands(tx))
+
+
+def of_the_bands(tx: Tx) -> tuple[object, ...]:
+    return (
+        *(tx.condition(uid(1)), tx.condition(uid(2)), dict(tx.battery_counts())),
+        *(list(tx.low_batteries(20, AT_S, 9)), tx.low_count(20, AT_S), list(tx.unseen(AT_S, AT_S, 9))),
+        tx.unseen_count(AT_S, AT_S),
+    )
 
 
 def of_the_desk(tx: Tx) -> tuple[object, ...]:
@@ -135,10 +150,13 @@ def of_the_core(tx: Tx) -> tuple[object, ...]:
     )
 
 
+READS = (of_the_core, of_the_desk, of_the_link, of_the_ship, of_the_bands)
+
+
 def test_every_method_of_the_port_is_in_one_of_the_lists() -> None:
     assert {part for part in Tx.__mro__ if part.__module__.startswith("steward.ports")} == {*PARTS, *SERVICE}
     methods = {name for part in PARTS for name in vars(part) if not name.startswith("_")}
-    read = {name for part in (of_the_core, of_the_desk, of_the_link, of_the_ship) for name in part.__code__.co_names}
+    read = {name for part in READS for name in part.__code__.co_names}
     assert methods - set(WRITES) == read & methods - set(WRITES)
     assert set(WRITES) <= methods
 
@@ -188,6 +206,7 @@ async def test_a_failed_closure_restores_what_it_had_replaced(store: Store) -> N
         tx.put_escrow(replace(ESCROW, granted_minor=1000))
         tx.put_peer_stream("bar", 7, b"longer")
         tx.drop_words(tap_id(2))
+        tx.put_condition(replace(TOLD, battery_percent=3))
         raise Refused("all of it")
 
     await store.write(all_of_them)

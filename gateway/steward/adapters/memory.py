@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from steward.adapters.memory_condition import MemoryConditionTx
+from steward.adapters.memory_decisions import MemoryDecisionTx
 from steward.adapters.memory_desk import MemoryDeskTx
 from steward.adapters.memory_manifest import MemoryManifestTx
 from steward.adapters.memory_service import MemoryServiceTx
@@ -62,7 +63,11 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class MemoryTx(MemoryServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, MemoryConditionTx, Tables):
+class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx):
+    """Of guest service, and what was decided in it."""
+
+
+class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, MemoryConditionTx, Tables):
     """One transaction on the state, with an undo log."""
 
     @property

@@ -12,6 +12,7 @@ from steward.domain.guests import Band, BandState, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction
 from steward.ports.condition import ConditionTx
+from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.service import ServiceTx
@@ -116,7 +117,7 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
+class Tx(ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from steward.adapters.sqlite.access import AccessTx
 from steward.adapters.sqlite.charges import ChargesTx
 from steward.adapters.sqlite.condition import ConditionTx
+from steward.adapters.sqlite.decisions import DecisionTx
 from steward.adapters.sqlite.desk import DeskTx
 from steward.adapters.sqlite.events import EventsTx
 from steward.adapters.sqlite.guests import GuestsTx
@@ -22,7 +23,7 @@ class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx)
     """Of guests, bands and money."""
 
 
-class SqliteTx(_RecordsTx, ServiceTx, ManifestTx, DeskTx, SyncTx, ShipTx):
+class SqliteTx(_RecordsTx, ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx):
     """One closure's view of the database."""
 
 
