@@ -14,23 +14,20 @@ from hypothesis import strategies as st
 from tests.consentkit import agree, word
 from tests.contract import serviceparts as made
 from tests.contract.makers import ANNA, AT_S, BAR, BOB, guest
-from tests.unit.test_offers import situation
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.care import CaseId, NoteId
-from steward.domain.catalogue import Catalogue, Hours, Item, ItemId
+from steward.domain.catalogue import Catalogue, ItemId
 from steward.domain.consent import ConsentPurpose
 from steward.domain.crew import SESSION_IDLE_S, SESSION_S, SessionId, is_alive
 from steward.domain.guests import CabinStay
 from steward.domain.ids import OutletId
-from steward.domain.offers import OFFERS_A_DAY_MAX, PPM, OfferId, OfferState, eligible, propensities_ppm
+from steward.domain.offers import PPM, OfferId, OfferState, propensities_ppm
 from steward.domain.outlets import OutletKind
 from steward.domain.profiles import (
-    AgeGroup,
     Allergen,
-    Diet,
     Photo,
     folded_words,
     is_name,
@@ -40,6 +37,7 @@ from steward.domain.profiles import (
 from steward.domain.viewing import Field, Purpose, Viewer, Way, allowed, look_at, look_up_problem
 from steward.errors import Conflict, Refused
 from steward.ports import Store, Tx
+from steward.ports.service import RankRequest
 
 Step = Callable[[Tx], object]
 REFS = (ANNA, BOB)
@@ -104,67 +102,16 @@ def test_a_session_is_alive_in_one_stretch_only(created_s: int, seen_after_s: in
 
 # offers
 
-items = st.builds(
-    lambda number, category, allergens, suits, age, hours, edible: replace(
-        made.item(f"i{number}"),
-        category=category,
-        allergens=tuple(sorted(allergens)) if edible else (),
-        suits=tuple(sorted(suits)) if edible else (),
-        min_age_group=age,
-        hours=hours,
-        edible=edible,
-    ),
-    st.integers(0, 8),
-    st.sampled_from(["a", "b", "c"]),
-    st.frozensets(st.sampled_from(Allergen), max_size=2),
-    st.frozensets(st.sampled_from(Diet)),
-    st.sampled_from(AgeGroup),
-    st.sampled_from([(), (Hours(360, 600),), (Hours(1320, 120),)]),
-    st.booleans(),
-)
-offers = st.builds(
-    lambda item, ago_s, state: made.offer(item=item.id, category=item.category, at_s=AT_S - ago_s, state=state),
-    items,
-    st.integers(0, 3 * 86_400),
-    st.sampled_from(OfferState),
-)
-situations = st.builds(
-    lambda **changes: situation(now_s=AT_S, day_start_s=AT_S - 8 * 3600, **changes),
-    minute=st.integers(0, 1439),
-    age_group=st.sampled_from(AgeGroup),
-    allergies=st.none() | st.frozensets(st.sampled_from(Allergen), max_size=2),
-    diet=st.none() | st.frozensets(st.sampled_from(Diet), max_size=2),
-    in_recovery=st.booleans(),
-    offers=st.lists(offers, max_size=10).map(lambda made_: sorted(made_, key=lambda offer: offer.at_s)),
-)
-
-
-@given(st.lists(items, max_size=12), situations)
-def test_no_rule_is_ever_outweighed(catalogue: list[Item], now: Any) -> None:
-    for item in eligible(catalogue, now):
-        assert item in catalogue
-        assert not now.in_recovery
-        assert item.min_age_group is AgeGroup.CHILD or now.age_group is AgeGroup.ADULT
-        assert item.is_open(now.minute)
-        if item.edible:
-            assert now.allergies is not None
-            assert not set(item.allergens) & now.allergies
-            assert now.diet is not None
-            assert now.diet <= set(item.suits)
-        assert not any(o.item == item.id and o.state is OfferState.WRONG for o in now.offers)
-    today = sum(offer.at_s >= now.day_start_s for offer in now.offers)
-    assert today < OFFERS_A_DAY_MAX or eligible(catalogue, now) == []
-
 
 @given(st.sets(st.integers(0, 50), min_size=1), st.data())
 def test_the_ranker_orders_everything_and_only_by_what_was_taken(numbers: set[int], data: st.DataObject) -> None:
     shelf = [made.item(f"i{number}") for number in sorted(numbers)]
     counts = st.dictionaries(st.sampled_from([item.id for item in shelf]), st.integers(0, 1000))
     now, ever = data.draw(counts), data.draw(counts)
-    ranked = PopularityRanker().rank(shelf, now, ever)
+    ranked = asyncio.run(PopularityRanker().rank(RankRequest(shelf, now, ever))).scored
     assert sorted(one.item for one in ranked) == sorted(item.id for item in shelf)
     assert [one.score for one in ranked] == sorted((one.score for one in ranked), reverse=True)
-    assert ranked == PopularityRanker().rank(shelf[::-1], now, ever)
+    assert ranked == asyncio.run(PopularityRanker().rank(RankRequest(shelf[::-1], now, ever))).scored
     best, each = propensities_ppm(len(ranked), 100_000)
     assert best + each * (len(ranked) - 1) == PPM
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.unit.moneykit import NOON_S
+from tests.unit.ruleskit import CAP, WINE, situation
 from tests.unit.servicekit import (
     ASE,
     BAR,
@@ -31,26 +32,25 @@ from steward.domain.charges import Charge, ChargeRequest, ChargeState
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef, TapId, TillId
 from steward.domain.offers import (
-    OFFERS_A_DAY_MAX,
+    FULL,
     PPM,
     SHOW_AGAIN_WITHIN_S,
+    SOLD_OUT,
     Answer,
-    Offer,
     OfferId,
     OfferState,
     Reason,
-    Situation,
-    eligible,
     hard_stop,
     propensities_ppm,
 )
 from steward.domain.profiles import AgeGroup, Allergen, Diet
 from steward.domain.viewing import CrewRole, Field, Purpose, Viewer
 from steward.errors import Conflict, NotFound, Refused
-from steward.services.offers import COUNT_AGAIN_AFTER_S, EXPLORE_PPM, Suggestion
+from steward.ports.service import RankRequest
+from steward.services.offers import EXPLORE_PPM, Suggestion
+from steward.services.rankrequest import COUNT_AGAIN_AFTER_S
 
 SELLER = viewer(CrewRole.SERVICE, Purpose.GUEST_SERVICES, SHOP)
-CAP = item("cap", SHOP, edible=False, suits=(), category="clothes")
 
 
 @pytest.fixture
@@ -61,29 +61,6 @@ async def deck() -> Deck:
 # the rules
 
 
-def situation(**changes: Any) -> Situation:
-    made = Situation(
-        minute=12 * 60,
-        age_group=AgeGroup.ADULT,
-        allergies=frozenset(),
-        diet=frozenset(),
-        in_recovery=False,
-        personal=True,
-        offers=(),
-        day_start_s=NOON_S - 8 * 3600,
-        now_s=NOON_S,
-    )
-    return replace(made, **changes)
-
-
-def offered(what: Item, at_s: int = NOON_S - 3600, state: OfferState = OfferState.DEFERRED) -> Offer:
-    reasons = (Reason("something_new"),)
-    return Offer(
-        OfferId("0" * 32), KIRA, what.outlet, what.id, what.category, at_s, 12, PPM, "test-1", reasons, state, None
-    )
-
-
-WINE = item("wine", min_age_group=AgeGroup.ADULT, allergens=(Allergen.SULPHITES,))
 STEAK = item("steak", category="food", suits=(Diet.NO_ALCOHOL,))
 BREAKFAST = item("breakfast", hours=(Hours(6 * 60, 10 * 60),))
 
@@ -104,6 +81,8 @@ BREAKFAST = item("breakfast", hours=(Hours(6 * 60, 10 * 60),))
         (BREAKFAST, {}, "closed"),
         (BREAKFAST, {"minute": 6 * 60}, None),
         (BREAKFAST, {"minute": 10 * 60}, "closed"),
+        (replace(CAP, tags=("new", SOLD_OUT)), {}, "sold_out"),
+        (replace(CAP, tags=(FULL,)), {}, "full"),
     ],
 )
 def test_hard_stops(what: Item, changes: dict[str, Any], stop: str | None) -> None:
@@ -116,42 +95,13 @@ def test_hours_may_pass_midnight() -> None:
     assert all(Hours(0, 1440).holds(minute) for minute in range(1440))
 
 
-def test_nothing_is_sold_to_a_guest_in_recovery() -> None:
-    assert eligible([CAP], situation(in_recovery=True)) == []
-    assert eligible([CAP], situation()) == [CAP]
-
-
-def test_the_same_is_not_offered_again_the_same_day_and_never_after_wrong() -> None:
-    asked = situation(offers=[offered(CAP)])
-    assert eligible([CAP, WINE], asked) == [WINE]
-    yesterday = situation(offers=[offered(CAP, NOON_S - 20 * 3600)])
-    assert eligible([CAP], yesterday) == [CAP]
-    wrong = situation(offers=[offered(CAP, NOON_S - 30 * 86_400, OfferState.WRONG)])
-    assert eligible([CAP], wrong) == []
-
-
-def test_a_day_has_so_many_offers() -> None:
-    many = [offered(item(f"i{n}"), NOON_S - n - 1) for n in range(OFFERS_A_DAY_MAX)]
-    assert eligible([CAP], situation(offers=many)) == []
-    before = [replace(one, at_s=NOON_S - 9 * 3600) for one in many]
-    assert eligible([CAP], situation(offers=before)) == [CAP]
-
-
-def test_variety_if_there_is_another_category() -> None:
-    tea, cake = item("tea"), item("cake", category="food")
-    lately = situation(offers=[offered(item("coffee"))])
-    assert eligible([tea, cake], lately) == [cake]
-    assert eligible([tea], lately) == [tea]
-    long_ago = [offered(item("coffee")), offered(item("a", category="x")), offered(item("b", category="y"))]
-    assert eligible([tea, cake], situation(offers=long_ago)) == [tea, cake]
-
-
 # the ranker
 
 
-def test_popularity_counts_this_hour_more() -> None:
+async def test_popularity_counts_this_hour_more() -> None:
     tea, cake, soup = item("tea"), item("cake"), item("soup")
-    ranked = PopularityRanker().rank([soup, cake, tea], {ItemId("tea"): 4}, {ItemId("tea"): 4, ItemId("cake"): 9})
+    counts = {ItemId("tea"): 4}, {ItemId("tea"): 4, ItemId("cake"): 9}
+    ranked = (await PopularityRanker().rank(RankRequest([soup, cake, tea], *counts))).scored
     assert [one.item for one in ranked] == ["tea", "cake", "soup"]
     assert [one.reasons for one in ranked] == [
         (Reason("popular_now", 4),),
@@ -159,7 +109,8 @@ def test_popularity_counts_this_hour_more() -> None:
         (Reason("something_new"),),
     ]
     assert sum(one.score for one in ranked) == pytest.approx(1.0)
-    assert [one.item for one in PopularityRanker().rank([tea, soup, cake], {}, {})] == ["cake", "soup", "tea"]
+    never = (await PopularityRanker().rank(RankRequest([tea, soup, cake], {}, {}))).scored
+    assert [one.item for one in never] == ["cake", "soup", "tea"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 2000])

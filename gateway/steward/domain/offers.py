@@ -1,7 +1,6 @@
-"""From scores to what may be offered: rules that no score outweighs, and what became of each offer.
+"""An offer and what became of it; what the rules look at; and the stops that no score and no file outweighs.
 
-Order: recovery first, then age, allergens and diet as hard stops, opening hours, what the guest has refused, how often
-they were asked, variety. Offers price nothing and deny nothing.
+What a file may set, and how all of it makes a decision: domain/rules.py. Offers price nothing and deny nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.profiles import AgeGroup, Allergen, Diet
@@ -22,6 +22,7 @@ ASK_AGAIN_AFTER_S = 20 * 3600  # the same item after "not now" or no answer
 SHOW_AGAIN_WITHIN_S = 900  # an offer not answered yet is shown again, not replaced
 VARIETY_LAST = 2  # not the category of the last two offers again, if there is another
 PPM = 1_000_000
+SOLD_OUT, FULL = "sold_out", "full"  # tags by which a catalogue says that there is none left, or no place
 
 
 class OfferState(StrEnum):
@@ -48,7 +49,7 @@ STATE_AFTER: Mapping[Answer, OfferState] = {
 class Reason:
     """Why, as a code for the message catalogues, and the number that goes with it."""
 
-    code: str  # "popular_now" | "popular_here" | "something_new"
+    code: str  # "popular_now" | "popular_here" | "something_new" | "like_before"
     count: int = 0
 
 
@@ -80,6 +81,14 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """What the crew of an outlet have to do: cases of service that are open there, and sales of the last minutes."""
+
+    open_cases: int = 0
+    sales: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What the rules look at. None for allergies or diet: not known here, so nothing edible is offered blindly."""
 
@@ -92,18 +101,10 @@ class Situation:
     offers: Sequence[Offer]  # of this stay, oldest first
     day_start_s: int
     now_s: int
-
-
-def eligible(items: Sequence[Item], situation: Situation) -> list[Item]:
-    """The items that may be offered now. Empty while a case is open or the day's offers are used up."""
-    today = [offer for offer in situation.offers if offer.at_s >= situation.day_start_s]
-    if situation.in_recovery or len(today) >= OFFERS_A_DAY_MAX:
-        return []
-    fit = [item for item in items if hard_stop(item, situation) is None and not _asked_already(item, situation)]
-    if not situation.personal:
-        return fit
-    last = {offer.category for offer in situation.offers[-VARIETY_LAST:]}
-    return [item for item in fit if item.category not in last] or fit
+    objects: bool = False  # to suggestions at all
+    cases: Sequence[Case] = ()  # the guest's open ones, as far as they were disclosed
+    refused: Sequence[Item] = ()  # what the guest wants never, as far as the catalogue still has it
+    workload: Workload = Workload()
 
 
 def hard_stop(item: Item, situation: Situation) -> str | None:
@@ -117,16 +118,10 @@ def hard_stop(item: Item, situation: Situation) -> str | None:
             return "diet"
     if not item.is_open(situation.minute):
         return "closed"
+    for tag in (SOLD_OUT, FULL):
+        if tag in item.tags:
+            return tag
     return None
-
-
-def _asked_already(item: Item, situation: Situation) -> bool:
-    for offer in situation.offers:
-        if offer.item != item.id:
-            continue
-        if offer.state is OfferState.WRONG or situation.now_s - offer.at_s < ASK_AGAIN_AFTER_S:
-            return True
-    return False
 
 
 def pending_offer(offers: Sequence[Offer], outlet: OutletId, now_s: int) -> Offer | None:

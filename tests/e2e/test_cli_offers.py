@@ -1,0 +1,151 @@
+"""`steward offers` as an operator types it: rules looked over, one decision explained and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.consentkit import agree, word
+from tests.e2e.gatewaykit import SETTINGS, prepare
+from tests.unit.moneykit import NOON_S
+from tests.unit.servicekit import ASE, KIRA, guest, item, profile
+from tests.unit.test_pasts import offer
+from tests.unit.test_ruleset import cap, nudge
+
+from steward.adapters.sqlite.store import SqliteStore
+from steward.domain.catalogue import Catalogue
+from steward.domain.consent import ConsentPurpose
+from steward.domain.offers import OfferState
+from steward.domain.profiles import AgeGroup
+from steward.domain.viewing import LookUp
+from steward.ports import Tx
+
+LIMIT_S = 60
+NO_READERS = SETTINGS.partition("[[reader]]")[0]
+OUTLET = '\n[[outlet]]\nname = "bar"\nkind = "food_and_drink"\n'
+SPA = '\n[[outlet]]\nname = "spa"\nkind = "wellness"\n'
+
+
+def steward(config: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "steward", "offers", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"CREDENTIALS_DIRECTORY": str(config.parent), "STEWARD_CONFIG": str(config)},
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Kira agreed and never wants lager again, Åse objects."""
+    prepare(tmp_path, NO_READERS + OUTLET)
+    (tmp_path / "data").mkdir(mode=0o700)
+
+    def fill(tx: Tx) -> None:
+        tx.put_catalogue(Catalogue(1, (item("tonic"), item("lager"), item("wine", min_age_group=AgeGroup.ADULT))))
+        for ref, cabin in ((KIRA, 8104), (ASE, 8106)):
+            tx.put_guest(guest(ref, cabin, child=True))
+            tx.put_profile(profile(ref))
+        tx.put_offer(offer(1, OfferState.WRONG, what="lager"))
+        agree(tx, KIRA)
+        tx.put_consent(word(ASE, ConsentPurpose.SUGGESTIONS, False, NOON_S))
+
+    asyncio.run(_write(tmp_path / "data" / "steward.db", fill))
+    return tmp_path / "steward.toml"
+
+
+async def _write(database: Path, work: object) -> object:
+    store = SqliteStore.open(database)
+    try:
+        return await store.write(work)  # type: ignore[arg-type]
+    finally:
+        await store.close()
+
+
+def looks(config: Path) -> list[LookUp]:
+    found = asyncio.run(_write(config.parent / "data" / "steward.db", lambda tx: tx.look_ups(0, 100)))
+    assert isinstance(found, list)
+    return found
+
+
+def test_rules_are_looked_over(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(cap("a", most=2) + cap("b", most=3) + nudge("c", 5), encoding="utf-8")
+    done = steward(config, "check-rules", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    dead = f"{file}:9: dead: b: never reached: a (line 1) stops at 2 per day before"
+    assert done.stdout.splitlines() == [dead, f"{file}: 3 rules, 0 conflicts, 1 dead"]
+    with_catalogue = steward(config, "check-rules", file, "--config", config)
+    assert f"{file}:17: dead: c: no item of the catalogue has the category spa" in with_catalogue.stdout
+    file.write_text(cap("a", most=0), encoding="utf-8")
+    assert steward(config, "check-rules", file).returncode == 1
+    file.write_text(cap("a", most=-1), encoding="utf-8")
+    done = steward(config, "check-rules", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file}: line 6: [rule a] most: is -1" in done.stderr
+
+
+def test_a_decision_is_explained_and_logged_under_the_name_of_who_asked(config: Path) -> None:
+    done = steward(config, "explain", "--guest", KIRA)
+    assert done.returncode == 0, done.stderr
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    assert ["1", "never", "Lager (lager)", "removed", "", "no file changes this"] in cells
+    assert ["2", "age", "Wine (wine)", "removed", "", "no file changes this"] in cells
+    assert any(row[:2] == ["1", "Tonic (tonic)"] for row in cells)
+    assert re.search(r"bar\. Ranked by popularity-1; own history may choose\.", done.stdout)
+    (look,) = looks(config)
+    assert (look.actor, look.guest, look.outlet) == (f"os:{pwd.getpwuid(os.getuid()).pw_name}", KIRA, "bar")
+    earlier = steward(config, "explain", "--guest", KIRA, "--at", "2020-01-01T12:00:00", "--outlet", "bar")
+    assert "2020-01-01 12:00:00 ship's time" in earlier.stdout
+    assert "never" not in earlier.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--guest", ASE), 1, "no_consent: "),
+        (("--guest", "f" * 16), 1, "not_found: no guest"),
+        (("--guest", KIRA, "--at", "soon"), 2, "--at: is no time"),
+        (("--guest", KIRA, "--at", "2999-01-01"), 1, "in_the_future"),
+        (("--guest", KIRA, "--outlet", "pool"), 2, "--outlet: is not one of this gateway's outlets: bar"),
+    ],
+)
+def test_what_cannot_be_explained_says_why_and_reads_nothing(
+    config: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = steward(config, "explain", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert looks(config) == []
+
+
+def test_of_several_outlets_one_is_named(config: Path) -> None:
+    config.write_text(NO_READERS + OUTLET + SPA, encoding="utf-8")
+    done = steward(config, "explain", "--guest", KIRA)
+    assert done.returncode == 2
+    assert "--outlet: is needed: give one of bar, spa" in done.stderr
+
+
+def test_a_database_in_use_and_none_at_all_are_told(config: Path) -> None:
+    database = config.parent / "data" / "steward.db"
+    store = SqliteStore.open(database)
+    try:
+        done = steward(config, "explain", "--guest", KIRA)
+    finally:
+        asyncio.run(store.close())
+    assert done.returncode == 1
+    assert "is in use by process" in done.stderr
+    database.unlink()
+    done = steward(config, "explain", "--guest", KIRA)
+    assert "the gateway has never run with these settings" in done.stderr
+    assert not database.exists()
