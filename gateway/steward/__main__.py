@@ -11,9 +11,12 @@ import typer
 from steward import (
     __version__,
     cli_broker,
+    cli_events,
     cli_import,
     cli_init,
     cli_keys,
+    cli_lift,
+    cli_offers,
     cli_shore,
     cli_store,
     cli_tls,
@@ -41,6 +44,9 @@ app.add_typer(cli_shore.app)
 app.add_typer(cli_tls.app)
 app.add_typer(cli_broker.app)
 app.add_typer(cli_import.app)
+app.add_typer(cli_events.app)
+app.add_typer(cli_offers.app)
+app.add_typer(cli_lift.app)
 app.command("init")(cli_init.init)
 app.command("migrate")(cli_store.migrate)
 app.command("backup")(cli_store.backup)
@@ -119,6 +125,7 @@ def _found(settings: config.Config) -> list[str]:
         f"Pages and API: {served}.",
         f"Outlets: {', '.join(f'{outlet.id} ({outlet.kind})' for outlet in settings.outlets.values()) or 'none'}.",
         f"Readers: {', '.join(f'{reader.name} ({reader.purpose})' for reader in settings.readers) or 'none'}.",
+        f"Rules of suggestions: {len(settings.rules)}, from {settings.offers.rules_file or 'the packaged file'}.",
         f"Link to shore: {link.url if link is not None else 'none: events stay here'}.",
         *([f"Broker of its own: {broker.host} port {broker.port or 'any free'}."] if broker is not None else ()),
         *(["Other gateways of this ship: by [ship_link]."] if peers is not None else ()),

@@ -77,6 +77,8 @@ class Gateway:
         parts.supervisor.start("photos", partial(_keep_photos, parts.services.manifests))
         for name, run in (link.tasks() | parts.ship.tasks).items():
             parts.supervisor.start(name, run)
+        if parts.rankers.watch is not None:
+            parts.supervisor.start("models", parts.rankers.watch.run)
         if parts.certificates.look():
             parts.supervisor.start("certificate dates", parts.certificates.run)
         if parts.tls is not None:
@@ -99,6 +101,7 @@ class Gateway:
         await parts.supervisor.stop(TAP_GRACE_S)
         parts.services.closing.set()
         await self._http.stop()
+        parts.rankers.ranking.close()
         await _close_readers(parts)
         await parts.link.close()
         reading = parts.services.clock.now()

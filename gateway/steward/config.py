@@ -15,13 +15,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from steward.config_desk import LogSettings, MonitorSettings, PurserSettings, read_log, read_monitor, read_purser
+from steward.config_holdout import read_holdout
 from steward.config_http import HttpSettings, read_http
 from steward.config_link import BrokerSettings, LinkSettings, read_broker, read_link
+from steward.config_models import ModelsSettings, read_models
+from steward.config_offers import OffersSettings, load_rules, read_offers
 from steward.config_outlets import OUTLET, OUTLET_RULE, OUTLETS_MAX, read_outlets
 from steward.config_ship import ShipSettings, read_ship
 from steward.domain.ids import OutletId
 from steward.domain.outlets import Outlet
+from steward.domain.rulekinds import Rules
 from steward.errors import ConfigError
+from steward.services.decisions import HoldoutSettings
 from steward.settings_table import Table
 
 CONFIG_ENV = "STEWARD_CONFIG"
@@ -117,6 +122,10 @@ class Config:
     log: LogSettings
     outlets: Mapping[OutletId, Outlet]
     readers: tuple[ReaderSettings, ...]
+    offers: OffersSettings
+    rules: Rules  # of suggestions, from the file that `offers` names
+    holdout: HoldoutSettings
+    models: ModelsSettings
     link: LinkSettings | None = None
     broker: BrokerSettings | None = None
     ship: ShipSettings | None = None
@@ -134,6 +143,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     zones = _zones(root.table("zones"))
     gateway = _gateway(root.table("gateway"), folder, environ)
     link = read_link(root.table("link"), folder, gateway.name)
+    offers = read_offers(root.table("offers"), folder)
     config = Config(
         file=path,
         gateway=gateway,
@@ -146,6 +156,10 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         log=read_log(root.table("log")),
         outlets=read_outlets(root.tables("outlet", OUTLETS_MAX)),
         readers=tuple(_reader(table, zones) for table in root.tables("reader", READERS_MAX)),
+        offers=offers,
+        rules=load_rules(offers),
+        holdout=read_holdout(root.table("holdout")),
+        models=read_models(root.table("models"), folder),
         link=link,
         broker=read_broker(root.table("broker"), folder, link, gateway.name),
         ship=read_ship(root.table("ship_link"), folder, gateway.name),

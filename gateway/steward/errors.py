@@ -61,6 +61,12 @@ class StoreUnavailable(LocalError):
     code = "store_unavailable"
 
 
+class RankerFailed(LocalError):
+    """A model could not rank: it failed, or was closed meanwhile."""
+
+    code = "ranker_failed"
+
+
 class Busy(LocalError):
     """A bounded queue is full; the caller may try again."""
 
@@ -91,6 +97,12 @@ class Refused(RemoteError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+class ModelRefused(RemoteError):
+    """A model file that may not be used: not there, damaged, not what was signed, made for another program."""
+
+    code = "model_refused"
 
 
 class ReaderFault(RemoteError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from bandwire.keys import K_META
 from steward import __version__
 from steward.adapters.aes import HostAes
 from steward.adapters.certificates import end_of
@@ -18,7 +19,6 @@ from steward.adapters.keyseal import KeySecret
 from steward.adapters.linkreader import LinkReader
 from steward.adapters.mqtt import MqttPipe
 from steward.adapters.pcscmatch import MatchedReader
-from steward.adapters.popularity import PopularityRanker
 from steward.adapters.servertls import ServerTls
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.system import OsEntropy
@@ -34,6 +34,7 @@ from steward.services.checkin import CheckinService
 from steward.services.consents import ConsentService
 from steward.services.crew import CrewService
 from steward.services.crewtaps import CrewTapService
+from steward.services.decisions import DecisionLog
 from steward.services.desk import PurserDesk
 from steward.services.doors import DoorService
 from steward.services.encoder import EncodeService, EncodeSettings
@@ -43,17 +44,19 @@ from steward.services.health import HealthService, Machine, Versions
 from steward.services.lookups import LookupService
 from steward.services.manifest import ManifestService
 from steward.services.notes import NoteService
-from steward.services.offers import OfferService, OfferSettings
+from steward.services.offers import OfferService
 from steward.services.payments import PaymentService, PaymentSettings
 from steward.services.pins import PinService
 from steward.services.recovery import RecoveryService
 from steward.services.settling import SettleAll
+from steward.services.situation import OfferSettings
 from steward.services.supervise import Supervisor, TaskState
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
 from steward.web.bundle import CertificateStatus, Front, Identity, ReaderStatus, Services
 from steward.web.tokens import TokenFile
 from steward.wiring_link import Link
+from steward.wiring_models import Rankers, make_rankers
 from steward.wiring_ship import Ship, make_ship
 
 Reader = LinkReader | MatchedReader
@@ -81,6 +84,7 @@ class Parts:
     link: Link
     ship: Ship
     certificates: CertificateWatch
+    rankers: Rankers
 
 
 def open_key_ring(config: Config) -> FileKeyRing:
@@ -139,7 +143,8 @@ def build(
     folio, lookups = FolioService(store, clock, payment_settings, ship.allowances), LookupService(store, clock, feed)
     stations = {r.name: OutletId(str(r.outlet)) for r in config.readers if r.purpose == "crew"}
     crew = CrewService(store, clock, entropy, pins, config.outlets, stations)
-    offer_settings = OfferSettings(settings.day_start_hour, settings.utc_offset_min * 60)
+    rankers = make_rankers(config, store)
+    offer_settings = offer_settings_of(config, keyring)
 
     def handler(reader: ReaderSettings) -> TapHandler:
         if reader.purpose == "door":
@@ -171,7 +176,7 @@ def build(
         settling=SettleAll(store, clock, folio),
         notes=NoteService(store, clock, entropy),
         recovery=RecoveryService(store, clock, entropy),
-        offers=OfferService(store, clock, entropy, PopularityRanker(), offer_settings),
+        offers=OfferService(store, clock, entropy, rankers.ranking, config.rules, offer_settings),
         consents=ConsentService(store, clock, ship.follows),
         crew=crew,
         feed=feed,
@@ -197,7 +202,12 @@ def build(
         ship=ship.status,
         closing=asyncio.Event(),
     )
-    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates)
+    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates, rankers)
+
+
+def offer_settings_of(config: Config, keyring: KeyRing) -> OfferSettings:
+    decisions = DecisionLog(keyring.card_key(b"", K_META, keyring.versions()[0]), config.holdout)
+    return OfferSettings(config.gateway.day_start_hour, config.gateway.utc_offset_min * 60, decisions)
 
 
 def _certificates(config: Config, tls: ServerTls | None, clock: Clock) -> CertificateWatch:

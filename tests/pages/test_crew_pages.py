@@ -353,6 +353,7 @@ async def test_while_a_case_is_open_nothing_is_suggested_anywhere(ship: PageShip
     text = (await browser.follow(await browser.post(f"/crew/guests/{guest}/cases", what="Cold dinner"))).text
     assert "Cold dinner" in text
     assert "Being put right: do not sell" in text
+    assert "Help first: ask how it goes" in text
     assert 'class="answers"' not in text
     assert "Cold dinner" in (await browser.get("/crew/cases")).text
     action = re.findall(r'action="(/crew/cases/[0-9a-f]+/close)"', text)[0]

@@ -10,6 +10,7 @@ from tests.unit.moneykit import NOON_S, CountingEntropy, HandClock
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
+from steward.config_offers import packaged_rules
 from steward.domain.catalogue import Catalogue, Item, ItemId
 from steward.domain.crew import CrewSession, LoginState
 from steward.domain.events import EventType, StoredEvent
@@ -19,7 +20,6 @@ from steward.domain.outlets import Outlet, OutletKind
 from steward.domain.profiles import Allergen, Diet, Photo, Profile
 from steward.domain.viewing import CrewRole, LookUp, Purpose, Viewer
 from steward.ports import Store
-from steward.ports.service import Ranker
 from steward.services.crew import CrewService
 from steward.services.feed import Announcement, TapFeed
 from steward.services.logins import CrewTap
@@ -27,6 +27,7 @@ from steward.services.lookups import LookupService
 from steward.services.notes import NoteService
 from steward.services.offers import OfferService
 from steward.services.pins import PinService
+from steward.services.ranking import Ranking
 from steward.services.recovery import RecoveryService
 
 BAR, SHOP, FRONT, TOURS = OutletId("bar"), OutletId("shop"), OutletId("front"), OutletId("tours")
@@ -91,7 +92,7 @@ class Deck:
     """Store, services, and short ways to do what a test wants to have done."""
 
     def __init__(
-        self, store: Store | None = None, clock: HandClock | None = None, ranker: Ranker | None = None
+        self, store: Store | None = None, clock: HandClock | None = None, ranking: Ranking | None = None
     ) -> None:
         self.clock = clock or HandClock()
         self.store: Store = store or MemoryStore()
@@ -100,7 +101,8 @@ class Deck:
         self.lookups = LookupService(self.store, self.clock, self.feed)
         self.notes = NoteService(self.store, self.clock, self.entropy)
         self.recovery = RecoveryService(self.store, self.clock, self.entropy)
-        self.offers = OfferService(self.store, self.clock, self.entropy, ranker or PopularityRanker())
+        self.ranking = ranking or Ranking(PopularityRanker())
+        self.offers = OfferService(self.store, self.clock, self.entropy, self.ranking, packaged_rules())
         self.crew = CrewService(self.store, self.clock, self.entropy, PinService(self.entropy), OUTLETS, STATIONS)
 
     async def aboard(self) -> Deck:

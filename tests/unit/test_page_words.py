@@ -12,6 +12,7 @@ import pytest
 from steward.domain.crew import LoginState
 from steward.domain.offers import Answer
 from steward.domain.profiles import AgeGroup, Allergen, Diet
+from steward.domain.rulekinds import Trouble
 from steward.domain.viewing import CrewRole, Field, Purpose
 from steward.web.pages import language
 from steward.web.pages.language import LANGUAGES, Catalogue, Translator, read_texts, wanted
@@ -102,6 +103,7 @@ def test_every_code_of_the_domain_has_its_words() -> None:
         "words.allergen": Allergen,
         "words.diet": Diet,
         "words.age": AgeGroup,
+        "words.help": Trouble,
     }
     for prefix, codes in families.items():
         for code in codes:

@@ -23,11 +23,14 @@ SECTIONS = {
     "charges": config.ChargeSettings,
     "encoding": config.EncodingSettings,
     "purser": config.PurserSettings,
+    "offers": config.OffersSettings,
+    "holdout": config.HoldoutSettings,
     "monitor": config.MonitorSettings,
     "log": config.LogSettings,
     "reader": config.ReaderSettings,
     "link": config.LinkSettings,
     "broker": config.BrokerSettings,
+    "models": config.ModelsSettings,
 }
 
 
@@ -55,7 +58,7 @@ def test_every_setting_is_in_the_readme(section: str) -> None:
 
 
 def test_every_path_of_the_map_exists() -> None:
-    paths = re.findall(r"`((?:firmware|gateway|tools|tests)/[\w/.]*)`", README)
+    paths = re.findall(r"`((?:firmware|gateway|models|tools|tests)/[\w/.]*)`", README)
     assert len(paths) >= 8
     assert [p for p in paths if not (ROOT / p).exists()] == []
     assert [p for p in re.findall(r"\]\(([\w/.]+)\)", README) if not (ROOT / p).exists()] == []
@@ -66,7 +69,7 @@ def test_make_targets_and_console_scripts_exist() -> None:
     for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert set(scripts) == {"steward", "bandtool", "voyage"}
+    assert set(scripts) == {"steward", "bandtool", "preference", "voyage"}
 
 
 @pytest.mark.parametrize("code", [*Refusal, *ChargeRefusal])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from steward.domain.catalogue import Item
 from steward.domain.offers import Reason, Scored
-from steward.ports.service import Counts, Ranker
+from steward.ports.service import Ranked, Ranker, RankRequest
 
 _NOW_WEIGHT = 3.0  # one taken around this hour says as much as three at any hour
 _PRIOR = 1.0  # so that one lucky sale does not beat everything, and an item never taken is not at zero
@@ -18,19 +16,19 @@ class PopularityRanker:
 
     version = "popularity-1"
 
-    def rank(self, items: Sequence[Item], taken_now: Counts, taken_ever: Counts) -> Sequence[Scored]:
-        weights = {
-            item.id: _PRIOR + _NOW_WEIGHT * taken_now.get(item.id, 0) + taken_ever.get(item.id, 0) for item in items
-        }
+    async def rank(self, request: RankRequest) -> Ranked:
+        now, ever = request.taken_now, request.taken_ever
+        weights = {item.id: _PRIOR + _NOW_WEIGHT * now.get(item.id, 0) + ever.get(item.id, 0) for item in request.items}
         total = sum(weights.values())
         scored = [
-            Scored(item.id, weights[item.id] / total, _reasons(taken_now.get(item.id, 0), taken_ever.get(item.id, 0)))
-            for item in items
+            Scored(item, weight / total, popular(now.get(item, 0), ever.get(item, 0)))
+            for item, weight in weights.items()
         ]
-        return sorted(scored, key=lambda one: (-one.score, one.item))
+        return Ranked(self.version, sorted(scored, key=lambda one: (-one.score, one.item)))
 
 
-def _reasons(now: int, ever: int) -> tuple[Reason, ...]:
+def popular(now: int, ever: int) -> tuple[Reason, ...]:
+    """What can be said of an item by the counts alone."""
     if now > 0:
         return (Reason("popular_now", now),)
     if ever > 0:

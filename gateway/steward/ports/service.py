@@ -9,12 +9,14 @@ ValueError: services ask first, the store makes sure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from steward.domain.care import Case, CaseId, Note, NoteId
 from steward.domain.catalogue import Catalogue, Item, ItemId
 from steward.domain.consent import Consent, ConsentPurpose
 from steward.domain.crew import CrewMember, CrewSession, SessionId
+from steward.domain.features import Moment, Past
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, OfferId, Scored
 from steward.domain.profiles import Disclosed, Photo, Profile
@@ -23,16 +25,60 @@ from steward.domain.viewing import LookUp, Viewer
 Counts = Mapping[ItemId, int]
 
 
+@dataclass(frozen=True, slots=True)
+class RankRequest:
+    """What may be offered, and what a ranker may know. items: of the catalogue, in any order.
+
+    moment and history are personal: None and empty for a guest who has not agreed to personal suggestions. Everything
+    in history is an item of the catalogue; a catalogue of the same version has the same items.
+    """
+
+    items: Sequence[Item]
+    taken_now: Counts  # how often each was taken around this hour
+    taken_ever: Counts  # at any hour
+    catalogue: Mapping[ItemId, Item] = field(default_factory=dict)
+    version: int = 0  # of the catalogue
+    moment: Moment | None = None
+    history: Sequence[Past] = ()  # oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """All items of a request, best first. chances: of being taken if offered now; empty from who does not say."""
+
+    ranker: str  # name and version, for the log of decisions
+    scored: Sequence[Scored]
+    chances: Mapping[ItemId, float] = field(default_factory=dict)
+
+
 class Ranker(Protocol):
-    """Orders what may be offered. Deterministic: the same counts give the same order."""
+    """Orders what may be offered. Deterministic: the same request gives the same order."""
 
     @property
     def version(self) -> str:
         """Name and version, for the log of decisions."""
         ...
 
-    def rank(self, items: Sequence[Item], taken_now: Counts, taken_ever: Counts) -> Sequence[Scored]:
-        """All of `items`, best first. taken_now: how often each was taken around this hour; taken_ever: at any."""
+    async def rank(self, request: RankRequest) -> Ranked:
+        """Raises Busy if too many wait already, RankerFailed if it cannot say."""
+        ...
+
+
+class Model(Ranker, Protocol):
+    """A ranker made of a file. `close` frees what it holds; it ranks no more."""
+
+    def close(self) -> None: ...
+
+
+class Models(Protocol):
+    """Where model files are. A file is named by its SHA-256 in hex."""
+
+    async def here(self, sha256: str) -> bool:
+        """Whether a file of that name has come; it may still be refused."""
+        ...
+
+    async def load(self, sha256: str, size: int | None) -> Model:
+        """Check the whole file and make it ready. Raises ModelRefused, leaving nothing behind."""
         ...
 
 

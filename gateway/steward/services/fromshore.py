@@ -41,7 +41,7 @@ def apply_consents(kind: str, tx: Tx, body: bytes, at_s: int) -> None:
 
 
 def check_releases(tx: Tx, body: bytes, at_s: int) -> None:
-    """Kept as a record. Raises BadDown if it holds no releases."""
+    """Kept; services/modelwatch.py looks for their files. Raises BadDown if it holds no releases."""
     decode_releases(body)
 
 

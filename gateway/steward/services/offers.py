@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import ConsentPurpose, objects, purposes_given
+from steward.domain.consent import ConsentPurpose, objects
 from steward.domain.events import EventType, NewEvent, fact
-from steward.domain.guests import Guest
-from steward.domain.ids import GuestRef, OutletId
+from steward.domain.features import FEATURES_ID
+from steward.domain.ids import GuestRef
 from steward.domain.offers import (
     PPM,
     STATE_AFTER,
@@ -19,38 +19,40 @@ from steward.domain.offers import (
     OfferId,
     OfferState,
     Reason,
+    Scored,
     Situation,
-    eligible,
     hard_stop,
     pending_offer,
     propensities_ppm,
 )
+from steward.domain.pasts import ShipDay
 from steward.domain.profiles import Disclosed
-from steward.domain.viewing import HEALTH, Field, Viewer, allowed, look_at
+from steward.domain.rulekinds import Rules
+from steward.domain.rules import Help, decide, help_first
+from steward.domain.viewing import Field, Viewer, allowed
 from steward.errors import Conflict, NotFound, Refused
-from steward.ports import Clock, Entropy, Store, Tx
-from steward.ports.service import Ranker
-from steward.services.lookups import age_group, check_look, guest_in
+from steward.ports import Clock, ClockReading, Entropy, Store, Tx
+from steward.services.lookups import check_look, guest_in
+from steward.services.ranking import Orders, Ranking
+from steward.services.rankrequest import RankRequests
+from steward.services.situation import (
+    Decided,
+    Known,
+    OfferSettings,
+    agrees,
+    decided_in,
+    disclose_for_offer,
+    known_now,
+    offer_look,
+)
 
-COUNT_DAYS = 28
-COUNT_AGAIN_AFTER_S = 300
 EXPLORE_PPM = 100_000  # one time in ten another than the best, so that what is not offered is learnt about too
-_AROUND_H = (-1, 0, 1)
-_DAY_S = 86_400
 _EVENTS: Mapping[OfferState, EventType] = {
     OfferState.SHOWN: EventType.OFFER_SHOWN,
     OfferState.ACCEPTED: EventType.OFFER_ACCEPTED,
     OfferState.DEFERRED: EventType.OFFER_DEFERRED,
     OfferState.WRONG: EventType.OFFER_WRONG,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OfferSettings:
-    """When the ship's day begins, for hours and for the day's limit."""
-
-    day_start_hour: int = 4
-    utc_offset_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +64,34 @@ class Suggestion:
     reasons: tuple[Reason, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Popularity:
-    counted_s: int
-    version: int
-    by_hour: Mapping[tuple[ItemId, int], int]
-
-
 class OfferService:
     def __init__(
-        self, store: Store, clock: Clock, entropy: Entropy, ranker: Ranker, settings: OfferSettings | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        ranking: Ranking,
+        rules: Rules,
+        settings: OfferSettings | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._entropy = entropy
-        self._ranker = ranker
+        self._ranking = ranking
+        self._rules = rules
         self._settings = settings or OfferSettings()
-        self._popularity: dict[OutletId, _Popularity] = {}
+        day = ShipDay(self._settings.day_start_hour, self._settings.utc_offset_s)
+        self._requests = RankRequests(store, ranking, day, self._settings.decisions)
+
+    @property
+    def holdout_percent(self) -> int:
+        """Of a hundred guests, how many get only what is popular: told to whoever asks."""
+        return self._settings.decisions.settings.percent
+
+    @property
+    def ranking(self) -> Ranking:
+        """Who ranks, for the figures."""
+        return self._ranking
 
     async def suggest(self, viewer: Viewer, ref: GuestRef) -> list[Suggestion]:
         """The one thing to offer this guest at the viewer's outlet now, or nothing. A look-up.
@@ -86,26 +99,28 @@ class OfferService:
         An offer that waits for an answer is shown again. Nothing is read, logged or offered for a guest who objects to
         suggestions. Raises NotFound, Refused not_permitted.
         """
-        now_s = self._clock.now().unix_s
-        look = look_at(viewer, ref, {Field.SUGGESTIONS} | (allowed(viewer) & HEALTH), now_s)
+        now = self._clock.now()
+        now_s = now.unix_s
+        look = offer_look(viewer, ref, now_s)
         check_look(look)
-        popularity = await self._count(viewer.outlet, now_s)
+        orders = await self.orders(viewer, ref, now_s)
         draw = int.from_bytes(self._entropy.token_bytes(8), "big")
         offer_id = OfferId(self._entropy.token_bytes(16).hex())
 
         def work(tx: Tx) -> list[Suggestion]:
-            guest = guest_in(tx, ref)
+            guest_in(tx, ref)
             if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
                 return []
-            situation = self._situation(tx, guest, tx.disclose(look), now_s)
-            here = {item.id: item for item in tx.items_at(viewer.outlet) if item.currency == guest.currency}
+            shown = disclose_for_offer(tx, look)
+            decided = self.decided_in(tx, shown, known_now(tx, shown), orders, now_s)
+            here, situation, ranked, decision = decided.here, decided.situation, decided.ranked, decided.decision
             pending = pending_offer(situation.offers, viewer.outlet, now_s)
             if pending is not None:
                 return _again(pending, here, situation)
-            chosen = self._choose(eligible(list(here.values()), situation), popularity, now_s, draw)
-            if chosen is None:
+            if not decision.ordered:
                 return []
-            item, reasons, propensity_ppm = chosen
+            chosen, propensity_ppm = _choose(decision.ordered, draw)
+            item, reasons = here[chosen.item], chosen.reasons
             offer = Offer(
                 id=offer_id,
                 guest=ref,
@@ -113,16 +128,39 @@ class OfferService:
                 item=item.id,
                 category=item.category,
                 at_s=now_s,
-                hour=self._hour(now_s),
+                hour=self._settings.hour(now_s),
                 propensity_ppm=propensity_ppm,
-                ranker=self._ranker.version,
+                ranker=ranked.ranker,
                 reasons=reasons,
             )
             tx.put_offer(offer)
             tx.append_event(_fact(offer, viewer, now_s))
+            candidates = {one.item for one in decision.ordered}
+            self._ranking.decided(tx, orders, offer, candidates, situation.personal)
+            self._note(tx, offer, decided, orders, now)
             return [Suggestion(offer_id, item, reasons)]
 
         return await self._store.write(work)
+
+    def _note(self, tx: Tx, offer: Offer, decided: Decided, orders: Orders, now: ClockReading) -> None:
+        """Log the decision, with how likely it would have been had popularity ranked the same candidates."""
+        by_model = decided.ranked is not orders.plain
+        popular = decided.decision
+        if by_model:
+            popular = decide(list(decided.here.values()), orders.plain.scored, decided.situation, self._rules)
+        self._settings.decisions.note(
+            tx,
+            offer,
+            agreed=agrees(tx.consents_of(offer.guest)),
+            candidates=len(decided.decision.ordered),
+            popular_ppm=_chance_ppm(popular.ordered, offer.item),
+            features=FEATURES_ID if by_model else "",
+            clock_trusted=now.trusted,
+        )
+
+    def help_first(self, cases: Sequence[Case]) -> Help | None:
+        """What to do before any suggestion, by the open cases of a guest as the viewer was shown them."""
+        return help_first(cases, self._clock.now().unix_s, self._rules)
 
     async def answer(self, viewer: Viewer, offer_id: OfferId, answer: Answer) -> Offer:
         """What the guest said. The same answer again changes nothing; another one is a Conflict."""
@@ -142,69 +180,35 @@ class OfferService:
             answered = replace(offer, state=state, answered_s=now_s)
             tx.put_offer(answered)
             tx.append_event(_fact(answered, viewer, now_s))
+            self._ranking.answered(tx, answered.id, answered.state)
             return answered
 
         return await self._store.write(work)
 
-    def _situation(self, tx: Tx, guest: Guest, shown: Disclosed, now_s: int) -> Situation:
-        """What the rules look at, as it stands in this transaction."""
-        return Situation(
-            minute=self._local_s(now_s) // 60 % (24 * 60),
-            age_group=age_group(guest),
-            allergies=None if shown.allergies is None else frozenset(shown.allergies),
-            diet=None if shown.diet is None else frozenset(shown.diet),
-            in_recovery=tx.open_case_count(guest.ref) > 0,
-            personal=ConsentPurpose.SUGGESTIONS in purposes_given(tx.consents_of(guest.ref)),
-            offers=tx.offers_of(guest.ref, 0),
-            day_start_s=self._day_start_s(now_s),
-            now_s=now_s,
-        )
+    def decided_in(self, tx: Tx, shown: Disclosed, known: Known, orders: Orders, at_s: int) -> Decided:
+        """What the rules make of these orders; changes nothing. Raises NotFound."""
+        return decided_in(tx, shown, known, orders, at_s, self._settings, self._rules)
 
-    def _choose(
-        self, items: Sequence[Item], popularity: _Popularity, now_s: int, draw: int
-    ) -> tuple[Item, tuple[Reason, ...], int] | None:
-        """Mostly the best by the ranker, at times another; with how likely it was, in millionths."""
-        if not items:
-            return None
-        now: Counter[ItemId] = Counter()
-        ever: Counter[ItemId] = Counter()
-        around = {(self._hour(now_s) + step) % 24 for step in _AROUND_H}
-        for (item_id, hour), count in popularity.by_hour.items():
-            ever[item_id] += count
-            now[item_id] += count if hour in around else 0
-        ranked = self._ranker.rank(items, now, ever)
-        best_ppm, each_ppm = propensities_ppm(len(ranked), EXPLORE_PPM)
-        point = draw % PPM
-        place = 0 if point < best_ppm else 1 + (point - best_ppm) // each_ppm
-        scored = ranked[place]
-        item = next(item for item in items if item.id == scored.item)
-        return item, scored.reasons, best_ppm if place == 0 else each_ppm
+    async def orders(self, viewer: Viewer, ref: GuestRef, now_s: int) -> Orders:
+        """What the rankers think of everything at the viewer's outlet for this guest, before the rules."""
+        request, trial = await self._requests.make(viewer, ref, now_s)
+        return await self._ranking.rank(request, trial)
 
-    async def _count(self, outlet: OutletId, now_s: int) -> _Popularity:
-        """What was taken here in the last weeks; counted anew every few minutes, and for a new catalogue."""
-        version = await self._store.read(lambda tx: tx.catalogue_version())
-        known = self._popularity.get(outlet)
-        if known is not None and known.version == version and 0 <= now_s - known.counted_s < COUNT_AGAIN_AFTER_S:
-            return known
-        since_s = now_s - COUNT_DAYS * _DAY_S
-        offset_s = self._settings.utc_offset_s
 
-        def work(tx: Tx) -> _Popularity:
-            by_hour = _by_hour(tx.items_at(outlet), tx.taken(outlet, since_s), tx.sold(outlet, since_s, offset_s))
-            return _Popularity(now_s, tx.catalogue_version(), by_hour)
+def _choose(ordered: Sequence[Scored], draw: int) -> tuple[Scored, int]:
+    """Mostly the best, at times another; with how likely it was, in millionths."""
+    best_ppm, each_ppm = propensities_ppm(len(ordered), EXPLORE_PPM)
+    point = draw % PPM
+    place = 0 if point < best_ppm else 1 + (point - best_ppm) // each_ppm
+    return ordered[place], best_ppm if place == 0 else each_ppm
 
-        counted = self._popularity[outlet] = await self._store.read(work)
-        return counted
 
-    def _local_s(self, at_s: int) -> int:
-        return at_s + self._settings.utc_offset_s
-
-    def _hour(self, at_s: int) -> int:
-        return self._local_s(at_s) // 3600 % 24
-
-    def _day_start_s(self, at_s: int) -> int:
-        shift_s = self._settings.utc_offset_s - self._settings.day_start_hour * 3600
-        return (at_s + shift_s) // _DAY_S * _DAY_S - shift_s
+def _chance_ppm(ordered: Sequence[Scored], item: ItemId) -> int:
+    """How likely `_choose` is to choose this one, in millionths."""
+    best_ppm, each_ppm = propensities_ppm(len(ordered), EXPLORE_PPM)
+    if ordered[0].item == item:
+        return best_ppm
+    return each_ppm if any(one.item == item for one in ordered) else 0
 
 
 def _again(pending: Offer, here: Mapping[ItemId, Item], situation: Situation) -> list[Suggestion]:
@@ -213,21 +217,6 @@ def _again(pending: Offer, here: Mapping[ItemId, Item], situation: Situation) ->
     if item is None or situation.in_recovery or hard_stop(item, situation) is not None:
         return []
     return [Suggestion(pending.id, item, pending.reasons)]
-
-
-def _by_hour(
-    items: Sequence[Item], taken: Sequence[tuple[ItemId, int, int]], sold: Sequence[tuple[str, int, int]]
-) -> dict[tuple[ItemId, int], int]:
-    """Accepted offers, and charges whose description is an item's title, by item and hour."""
-    by_title = {title.casefold(): item.id for item in items for title in item.titles.values()}
-    counts: Counter[tuple[ItemId, int]] = Counter()
-    for item_id, hour, count in taken:
-        counts[item_id, hour] += count
-    for description, hour, count in sold:
-        known = by_title.get(description.strip().casefold())
-        if known is not None:
-            counts[known, hour] += count
-    return dict(counts)
 
 
 def _fact(offer: Offer, viewer: Viewer, at_s: int) -> NewEvent:

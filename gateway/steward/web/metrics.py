@@ -21,6 +21,7 @@ from steward.domain.guests import BandState
 from steward.domain.topics import CLASS_WORDS
 from steward.services.board import LATENCY_BOUNDS_S
 from steward.services.certificates import Urgency
+from steward.services.ranking import FALLBACKS
 from steward.services.supervise import TaskState
 from steward.web.band_view import battery_counts
 from steward.web.bundle import Services
@@ -75,6 +76,7 @@ class Snapshot(Collector):
         yield from self._taps()
         yield from self._readers_and_bands()
         yield from self._store()
+        yield from self._ranking()
         yield from self._tasks()
         yield from self._link()
         yield from self._ship()
@@ -149,6 +151,14 @@ class Snapshot(Collector):
         yield _gauge("steward_recovery_cases_open", "Guests to be helped, not sold to.", self._facts.recovery_open)
         yield _by("steward_look_ups", "Look-ups in the log by role.", "role", self._facts.look_ups.items())
         yield _gauge("steward_http_streams", "Handhelds that listen for taps.", self._streams)
+
+    def _ranking(self) -> Iterator[Metric]:
+        ranking = self._services.offers.ranking
+        ranked = [(by, ranking.ranked[by]) for by in ("model", "popularity")]
+        yield _by("steward_ranked", "Personal rankings by who ranked.", "by", ranked)
+        fallbacks = [(reason, ranking.fallbacks[reason]) for reason in FALLBACKS]
+        yield _by("steward_rank_fallbacks", "By popularity as the model could not, by reason.", "reason", fallbacks)
+        yield _gauge("steward_models_loaded", "Preference models at hand.", len(ranking.loaded()))
 
     def _tasks(self) -> Iterator[Metric]:
         restarts = CounterMetricFamily("steward_task_restarts", "Restarts after a failure.", labels=("task",))

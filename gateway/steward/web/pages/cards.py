@@ -36,14 +36,22 @@ def card_facts(call: PageCall, viewer: Viewer, card: GuestCard, suggestions: Seq
         "may_note": Field.NOTES in allowed(viewer) and Field.NOTES not in card.withheld,
         "may_mend": Field.RECOVERY in allowed(viewer),
         "may_offer": Field.SUGGESTIONS in allowed(viewer),
+        "holdout_percent": call.services.offers.holdout_percent,
         "objects": Field.SUGGESTIONS in card.withheld,
         "may_break": bool(break_glass_fields(viewer.role)) and not card.look.broke_glass,
         "broke_glass": card.look.broke_glass,
         "tapped": card.look.tapped,
         "seen": [t(f"words.field.{field}") for field in sorted(seen, key=list(Field).index)],
         "suggestion": _suggestion(suggestions[0], t) if suggestions else None,
+        "help": _help(call, card),
         "news": _news(card, name, t),
     }
+
+
+def _help(call: PageCall, card: GuestCard) -> str | None:
+    """What comes first while something is being put right, in a sentence."""
+    found = call.services.offers.help_first(card.cases)
+    return None if found is None else call.t(f"words.help.{found.trouble}")
 
 
 def hit_facts(hit: SearchHit, call: PageCall) -> dict[str, Any]:
