@@ -216,12 +216,12 @@ def test_a_crew_band_tapped_by_hand_signs_a_browser_in(tmp_path: Path) -> None:
     with ended(process):
         assert process.stdout is not None
         base = read_until(process.stdout, r"pages (http://\S+)/crew, status")[1]
-        line = read_until(process.stdout, r"service: reader (\S+), PIN (\d+), band: voyage tap (.+)")
-        station, pin, arguments = line[1], line[2], line[3].split()
+        line = read_until(process.stdout, r"service: reader (\S+), PIN (\d+), band: (.+ tap .+)")
+        station, pin, command = line[1], line[2], line[3].split()
         read_until(process.stdout, f"signs in at {station}")  # the demo's own handheld was there first
         with httpx.Client(base_url=base, timeout=LIMIT_S, trust_env=False) as browser:
             form(browser, "/crew/login", station=station)
-            tapped = subprocess.run([*TAP, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+            tapped = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
             assert (tapped.returncode, tapped.stderr) == (0, "")
             assert pin in tapped.stdout
             assert browser.get("/crew/login/wait").json() == {"state": "tapped"}

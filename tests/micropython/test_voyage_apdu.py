@@ -142,8 +142,16 @@ def test_it_runs_from_an_installed_wheel(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_quiet() -> None:
+    # A shell starts its background jobs deaf to SIGINT, and whatever they start inherits it.
+    hears = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
     with subprocess.Popen(
-        command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=hears,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
