@@ -26,6 +26,11 @@ CHUNK = 5
 SHORT = Size(busy_s=120.0)
 
 
+def test_a_late_question_of_an_older_process_deafens_nobody() -> None:
+    """The authority and a door are started again; a question of the door's from before comes last of all."""
+    assert voyage(50_015).events > 0
+
+
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_voyages(first: int) -> None:
     for seed in range(first, first + CHUNK):

@@ -65,7 +65,7 @@ class _Peer:
     tokens: float = MESSAGES_BURST
     counted_ms: float = 0.0
     boot: bytes = b""
-    older_boots: deque[bytes] = field(default_factory=lambda: deque(maxlen=_BOOTS_KEPT))
+    older_boots: deque[tuple[bytes, int]] = field(default_factory=lambda: deque(maxlen=_BOOTS_KEPT))  # and last numbers
     number: int = 0
     epoch: int = 0
     believed: int = 0  # its newest store that is
@@ -182,9 +182,12 @@ class Peers:
     async def _asked(self, peer: _Peer, ask: Ask) -> None:
         await self._check_store(peer, ask.epoch)
         if ask.boot != peer.boot:
-            if ask.boot in peer.older_boots:
-                return  # from before it was started again, and late
-            peer.older_boots.append(peer.boot)
+            # Late, and from before it was started again: unless it goes on asking. Then it was an older process's late
+            # question that seemed to be the new one, to an authority that was itself just started.
+            last = max((number for boot, number in peer.older_boots if boot == ask.boot), default=-1)
+            if ask.number <= last:
+                return
+            peer.older_boots.append((peer.boot, peer.number))
             peer.boot, peer.number = ask.boot, -1
         if ask.number <= peer.number or ask.epoch < peer.epoch:
             return  # overtaken by a later one
