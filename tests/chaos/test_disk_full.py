@@ -101,15 +101,8 @@ async def test_a_full_disk_refuses_and_heals(tmp_path: Path, kind: DiskKind) -> 
         vessel = ship_.vessel
         made = [await boarded(vessel, stack, tmp_path, number) for number in range(BANDS + 1)]
         *sold_to, walker = made
-        wearers: asyncio.Queue[Wearer] = asyncio.Queue()
-        for wearer in sold_to:
-            wearers.put_nowait(wearer)
         async with asyncio.TaskGroup() as tasks:
-            for till in TILLS:
-                tasks.create_task(sales.keep(vessel, till, wearers, random.Random(chance.random())))
-            await until_sold(sales, SOLD_BEFORE)
-            ship_.fill()
-            await until_refusing(ship_)
+            await sell_until_full(tasks, ship_, sold_to, sales, chance)
             before = peek(vessel, lambda tx: tx.newest_seq(tx.epoch()))
             sold = len(sales.told)
             await refuses_plainly(ship_, walker)
@@ -122,6 +115,20 @@ async def test_a_full_disk_refuses_and_heals(tmp_path: Path, kind: DiskKind) -> 
         assert vessel.starts == 1
         await all_ashore(ship_)
         await check_everything(ship_, sales, made)
+
+
+async def sell_until_full(
+    tasks: asyncio.TaskGroup, ship_: Ship, buyers: list[Wearer], sales: Sales, chance: random.Random
+) -> None:
+    """Sell at every till, fill the disk once some is sold, and return when it refuses; the tills go on."""
+    wearers: asyncio.Queue[Wearer] = asyncio.Queue()
+    for wearer in buyers:
+        wearers.put_nowait(wearer)
+    for till in TILLS:
+        tasks.create_task(sales.keep(ship_.vessel, till, wearers, random.Random(chance.random())))
+    await until_sold(sales, SOLD_BEFORE)
+    ship_.fill()
+    await until_refusing(ship_)
 
 
 async def until_refusing(ship: Ship) -> None:
@@ -174,15 +181,8 @@ async def test_killed_while_the_disk_is_full(tmp_path: Path, kind: DiskKind) -> 
     async with AsyncExitStack() as stack, ship(tmp_path, kind) as ship_:
         vessel = ship_.vessel
         made = [await boarded(vessel, stack, tmp_path, number) for number in range(BANDS)]
-        wearers: asyncio.Queue[Wearer] = asyncio.Queue()
-        for wearer in made:
-            wearers.put_nowait(wearer)
         async with asyncio.TaskGroup() as tasks:
-            for till in TILLS:
-                tasks.create_task(sales.keep(vessel, till, wearers, random.Random(chance.random())))
-            await until_sold(sales, SOLD_BEFORE)
-            ship_.fill()
-            await until_refusing(ship_)
+            await sell_until_full(tasks, ship_, made, sales, chance)
             await vessel.kill()
             with ship_.disk.full_for_a_start():
                 said = await vessel.fails_to_start()

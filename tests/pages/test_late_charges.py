@@ -12,7 +12,7 @@ from playwright.async_api import expect
 from tests.pages.chromekit import LOOKS, Look, handheld
 from tests.pages.latekit import fleet_ship, granted, late
 from tests.pages.pagekit import Browser, PageShip
-from tests.pages.purserkit import BILLING, Desk, at_desk
+from tests.pages.purserkit import Desk, at_desk
 
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef
@@ -27,18 +27,6 @@ IDS = [look.name for look in LOOKS]
 async def ship(tmp_path: Path) -> AsyncIterator[PageShip]:
     async with fleet_ship(tmp_path) as running:
         yield running
-
-
-@pytest.fixture
-def desk(ship: PageShip) -> Desk:
-    return Desk(ship)
-
-
-@pytest.fixture
-async def eva(desk: Desk, browser: Browser) -> tuple[Browser, GuestRef]:
-    ref = await desk.purser("P-041")
-    await desk.ship.sign_in(browser, ref, shift=BILLING)
-    return browser, ref
 
 
 async def looks(desk: Desk, ref: GuestRef) -> int:

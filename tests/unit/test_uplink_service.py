@@ -1,146 +1,38 @@
-"""The gateway's side of the link as a service: over a rough pipe, with restarts, backlogs, budgets and lost disks."""
+"""The gateway's side of the link as a service: over a rough pipe, with restarts, backlogs and lost disks."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.linkkit import CLEAR, ROUGH, SATELLITE, Faults, Hub, LoopClock, Peer, SeededEntropy
+from tests.linkkit import ROUGH, SATELLITE, Faults, Hub, LoopClock, Peer, SeededEntropy
 from tests.sim.loop import run
 from tests.typical import Ship as Typical
+from tests.unit.uplinkkit import (
+    DAY_S,
+    SETTINGS,
+    Failing,
+    as_new,
+    charge,
+    door,
+    drained,
+    freeze,
+    sent_events,
+    telemetry,
+    world,
+)
 
-from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
-from steward.domain.batches import Ack, Batch, decode_batch, encode_ack
-from steward.domain.events import EventType, NewEvent, StoredEvent, fact
-from steward.domain.tally import LINK
+from steward.domain.batches import Ack, encode_ack
+from steward.domain.events import EventType
 from steward.domain.topics import CLASSES, INSIGHT, MONEY, SAFETY, TELEMETRY, class_of
-from steward.domain.uplink import UplinkLimits
 from steward.errors import StoreUnavailable
-from steward.ports import Store
 from steward.ports.sync import PipeMessage
 from steward.services.backlog import look
 from steward.services.router import MessageRouter
-from steward.services.uplink import UplinkService, UplinkSettings
-
-SETTINGS = UplinkSettings("aurora", "gw1", "shore", "1.2.3")
-DAY_S = 86_400
-
-
-class World:
-    """A gateway's uplink and a shore on one hub. `power` starts the gateway's process, `kill` ends it anywhere."""
-
-    def __init__(self, faults: Faults = CLEAR, seed: int = 0, settings: UplinkSettings = SETTINGS) -> None:
-        self.hub = Hub(seed, faults)
-        self.store = MemoryStore(first_epoch=100, queue_max=100_000)
-        self.clock = LoopClock()
-        self.settings = settings
-        self.pipe = self.hub.pipe()
-        self.shore = Peer(self.hub.pipe())
-        self.batches: list[Batch] = []
-        self.entropy = SeededEntropy(seed)
-        self.tasks: list[asyncio.Task[None]] = []
-        self._shore_task = asyncio.create_task(self.shore.run())
-        self._listen()
-
-    def _listen(self) -> None:
-        """Everything that is sent up, in the order in which it leaves."""
-        publish = self.pipe.publish
-
-        async def heard(topic: str, payload: bytes, *, retain: bool = False) -> None:
-            self.batches.append(decode_batch(payload))
-            await publish(topic, payload, retain=retain)
-
-        self.pipe.publish = heard  # type: ignore[method-assign]
-
-    def power(self) -> None:
-        self.service = UplinkService(self.store, self.clock, self.entropy, self.pipe, self.settings)
-        router = MessageRouter(self.pipe, self.service.overheard)
-        router.on(self.service.topic, self.service.receive)
-        self.tasks = [asyncio.create_task(self.service.run()), asyncio.create_task(router.run())]
-
-    async def kill(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.pipe.cut(True)
-        self.pipe.cut(False)
-
-    async def append(self, *events: NewEvent) -> None:
-        await self.store.write(lambda tx: [tx.append_event(event) for event in events])
-
-    async def until(self, reached: Callable[[], bool], within_s: float = 3600.0) -> float:
-        """Wait for it; returns how long that took. A process that failed is a failure of the test."""
-        begun_s = asyncio.get_running_loop().time()
-        while not reached():
-            for task in self.tasks:
-                if task.done():
-                    task.result()
-            await asyncio.sleep(0.02)
-            assert asyncio.get_running_loop().time() - begun_s < within_s, "it never came"
-        return asyncio.get_running_loop().time() - begun_s
-
-    async def all_ashore(self, within_s: float = 3600.0) -> float:
-        epochs = await self.store.read(lambda tx: tx.epochs())
-
-        def there() -> bool:
-            streams = self.shore.held.streams.get(("aurora", "gw1"), {})
-            likely = all(epoch in streams and streams[epoch].count >= head for epoch, head in epochs)
-            return likely and all(self.shore.seqs(epoch) >= set(range(1, head + 1)) for epoch, head in epochs)
-
-        return await self.until(there, within_s)
-
-    async def known_ashore(self) -> None:
-        """Until the gateway's own store says that nothing waits."""
-        await drained(self.store)
-
-
-async def drained(store: Store) -> None:
-    """Until the store says that nothing waits."""
-    for _ in range(1_000):
-        if (await store.read(lambda tx: look(tx, "shore", {})[0])).events == 0:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("it never came")
-
-
-@contextlib.asynccontextmanager
-async def world(faults: Faults = CLEAR, seed: int = 0, settings: UplinkSettings = SETTINGS) -> AsyncIterator[World]:
-    made = World(faults, seed, settings)
-    try:
-        yield made
-    finally:
-        await made.kill()
-        made._shore_task.cancel()
-        await asyncio.gather(made._shore_task, return_exceptions=True)
-
-
-def telemetry(n: int) -> NewEvent:
-    return fact(EventType.DOWN_APPLIED, 1_800_000_000 + n, kind="catalogue", version=n)
-
-
-def door(n: int) -> NewEvent:
-    return fact(EventType.DOOR_OPENED, 1_800_000_000 + n, place="gangway", code="granted", serial=n)
-
-
-def freeze(n: int) -> NewEvent:
-    return fact(EventType.BAND_FROZEN, 1_800_000_000 + n, uid=f"{n:014X}", reason="lost")
-
-
-def charge(n: int) -> NewEvent:
-    return fact(EventType.CHARGE_POSTED, 1_800_000_000 + n, amount_minor=n, currency="EUR")
-
-
-def as_new(event: StoredEvent) -> NewEvent:
-    return NewEvent(event.type, event.at_s, event.payload)
-
-
-def sent_events(batches: list[Batch], cls: int) -> int:
-    return sum(len(batch.events) for batch in batches if batch.cls == cls)
+from steward.services.uplink import UplinkService
 
 
 def test_a_single_event_goes_at_once_and_alone() -> None:
@@ -234,14 +126,6 @@ async def test_the_same_on_a_store_with_a_disk(tmp_path: Path) -> None:
 
 
 async def test_an_acknowledgement_that_could_not_be_kept_is_kept_with_the_next() -> None:
-    class Failing(MemoryStore):
-        broken = False
-
-        async def write(self, work):  # type: ignore[no-untyped-def]
-            if self.broken:
-                raise StoreUnavailable("the disk is full")
-            return await super().write(work)
-
     hub, store, clock = Hub(), Failing(first_epoch=100), LoopClock()
     pipe = hub.pipe()
     service = UplinkService(store, clock, SeededEntropy(1), pipe, SETTINGS)
@@ -324,108 +208,6 @@ def test_a_backlog_comes_in_near_the_line_s_own_speed() -> None:
             assert it.shore.repeated == 0
 
     run(main())
-
-
-def test_the_budget_holds_insight_but_neither_safety_nor_money_and_lasts_over_a_restart() -> None:
-    async def main() -> None:
-        settings = replace(SETTINGS, budget={INSIGHT: 8000, SAFETY: 1, MONEY: 1}, limits=UplinkLimits(batch_events=20))
-        async with world(settings=settings) as it:
-            insight = [as_new(event) for event in Typical(1).events(2000, INSIGHT)]
-            await it.append(*insight, *(freeze(n) for n in range(500)), *(charge(n) for n in range(500)))
-            it.power()
-            at_once = 8000 * (0.25 + it.clock.now().unix_s % DAY_S / DAY_S)
-            await it.until(lambda: it.shore.seqs(100) >= set(range(2001, 3001)))
-            await asyncio.sleep(30)
-            first = sent_events(it.batches, INSIGHT)
-            assert 0 < first < 2000
-            spent = (await it.store.read(lambda tx: tx.bytes_spent("shore", it.clock.now().unix_s // DAY_S)))[INSIGHT]
-            assert at_once <= spent < at_once + 3000
-            assert (await it.service.snapshot()).held_by_budget == {INSIGHT}
-            await it.kill()
-            it.power()
-            await asyncio.sleep(60)
-            assert sent_events(it.batches, INSIGHT) <= first + 20
-            it.clock.wall_s += DAY_S
-            await asyncio.sleep(60)
-            assert sent_events(it.batches, INSIGHT) > 1.5 * first
-            await it.append(freeze(9999))
-            await it.until(lambda: 3001 in it.shore.seqs(100))
-
-    run(main())
-
-
-def test_every_byte_at_the_socket_is_somebody_s_and_kept_over_restarts() -> None:
-    """Over a rough line, with restarts and cuts: sums are the pipe's own count, in the process and in the store."""
-
-    async def main(seed: int) -> None:
-        async with world(ROUGH, seed) as it:
-            day = it.clock.now().unix_s // DAY_S
-            for life in range(4):
-                it.pipe._sent, it.pipe._received = 0, 0  # a process counts from its start
-                kept = sum((await it.store.read(lambda tx: tx.bytes_spent("shore", day))).values())
-                it.power()
-                for part in range(3):
-                    await it.append(*(as_new(event) for event in Typical(seed * 100 + life * 10 + part).events(60)))
-                    await asyncio.sleep(it.hub.draw.choice((0.5, 3.0, 20.0)))
-                    it.pipe.cut(True)
-                    await asyncio.sleep(it.hub.draw.choice((0.0, 5.0)))
-                    it.pipe.cut(False)
-                    shown = await it.service.snapshot()
-                    assert sum(shown.bytes_total.values()) == shown.socket.sent + shown.socket.received
-                    assert sum(shown.bytes_today.values()) == kept + sum(shown.bytes_total.values())
-                for task in it.tasks:
-                    task.cancel()
-                await asyncio.gather(*it.tasks, return_exceptions=True)
-                await it.service.save()
-                counted = it.pipe.counted()
-                spent = await it.store.read(lambda tx: tx.bytes_spent("shore", day))
-                assert sum(spent.values()) == kept + counted.sent + counted.received
-
-    for seed in range(6):
-        run(main(seed))
-
-
-def test_a_question_and_a_decision_from_above_are_no_class_s_bytes() -> None:
-    async def main() -> None:
-        async with world() as it:
-            it.power()
-            await it.append(charge(1))
-            await it.all_ashore()
-            await it.known_ashore()
-            await it.pipe.subscribe("steward/1/aurora/down/+")
-            before = (await it.service.snapshot()).bytes_total
-            assert {cls for cls, size in before.items() if size} == {MONEY, LINK}
-            await it.hub.pipe().publish("steward/1/aurora/down/catalogue", bytes(100_000))
-            await asyncio.sleep(5)
-            after = (await it.service.snapshot()).bytes_total
-            assert after[MONEY] <= before[MONEY] + 100
-            assert after[LINK] >= before[LINK] + 99_900
-
-    run(main())
-
-
-async def test_bytes_that_could_not_be_kept_are_kept_later() -> None:
-    class Failing(MemoryStore):
-        broken = False
-
-        async def write(self, work):  # type: ignore[no-untyped-def]
-            if self.broken:
-                raise StoreUnavailable("the disk is full")
-            return await super().write(work)
-
-    pipe, store, clock = Hub().pipe(), Failing(first_epoch=100), LoopClock()
-    service = UplinkService(store, clock, SeededEntropy(1), pipe, SETTINGS)
-    sending = asyncio.create_task(service.run())
-    await asyncio.sleep(0.1)
-    store.broken = True
-    with pytest.raises(StoreUnavailable):
-        await service.save()
-    store.broken = False
-    await service.save()
-    spent = await store.read(lambda tx: tx.bytes_spent("shore", clock.now().unix_s // DAY_S))
-    assert sum(spent.values()) == pipe.counted().sent > 0
-    sending.cancel()
-    await asyncio.wait([sending])
 
 
 def test_a_wall_clock_that_jumps_changes_nothing() -> None:
