@@ -8,6 +8,7 @@ import typer
 
 from preference.cli_data import data
 from preference.cli_model import card, evaluate, quantise, train
+from preference.cli_reproduce import reproduce
 from preference.errors import PreferenceError
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (data, train, quantise, evaluate, card):
+for command in (data, train, quantise, evaluate, card, reproduce):
     app.command(command.__name__)(command)
 
 

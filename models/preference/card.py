@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from preference.evaluate import Evaluation, Forecasting, Ranking
+from preference import tables
+from preference.evaluate import Evaluation
 from preference.plots import draw
+from preference.tables import Words
+from steward.domain.features import FEATURES_ID
 from steward.domain.modelfile import Manifest
 
 CARD_FILE = "CARD.md"
-_GAP_TOLD = 0.05  # of NDCG@5 or AUC between groups, from which on the card says it in words
-_METRICS = ("HR@1", "HR@3", "NDCG@5", "HR@10", "NDCG@10", "MRR")
 
 
 def write(folder: Path, manifest: Manifest, found: Evaluation, recipe: str) -> Path:
@@ -43,58 +44,43 @@ def _lines(manifest: Manifest, found: Evaluation, recipe: str, pictures: list[tu
         "unless the set leaves one out of each. Full ranking of what was open and not had, no sampled negatives, ties "
         "to the lower row; intervals are 95 %, drawn over guests."
     )
-    if found.rankings:
-        yield from _ranking_table(found.rankings)
-    if found.forecasts:
-        yield from _forecast_table(found.forecasts)
-    yield from _group_words(found)
+    for table in tables.of(found):
+        yield from _table(table)
+    yield from _group_words(manifest, found)
     for title, path in pictures:
         yield from ("", f"![{title}]({path.name})")
     yield from _limits(manifest)
 
 
-def _ranking_table(rankings: dict[str, Ranking]) -> Iterator[str]:
-    yield ""
-    yield f"| | {' | '.join(_METRICS)} | coverage | popularity bias | ECE |"
-    yield f"|---|{'---|' * (len(_METRICS) + 3)}"
-    for name, ranking in rankings.items():
-        cells = [str(ranking.figures[metric]) for metric in _METRICS]
-        sure = "" if ranking.ece is None else f"{ranking.ece:.4f}"
-        yield f"| {name} | {' | '.join(cells)} | {ranking.coverage:.3f} | {ranking.popularity_bias:.3f} | {sure} |"
-    yield ""
-    yield (
-        "Coverage: share of the catalogue on anybody's first five. Popularity bias: how much more popular the first "
-        "five are than what was really taken; 1 is none."
-    )
+def _table(table: Words) -> Iterator[str]:
+    yield from ("", f"### {table.title}", "")
+    yield f"| {' | '.join(table.head)} |"
+    yield f"|{'---|' * len(table.head)}"
+    for row in table.rows:
+        yield f"| {' | '.join(row)} |"
+    if table.note:
+        yield from ("", table.note)
 
 
-def _forecast_table(forecasts: dict[str, Forecasting]) -> Iterator[str]:
-    yield from ("", "| will this offer be taken | AUC | log loss | ECE |", "|---|---|---|---|")
-    for name, each in forecasts.items():
-        yield f"| {name} | {each.auc} | {each.log_loss:.4f} | {each.ece:.4f} |"
-
-
-def _group_words(found: Evaluation) -> Iterator[str]:
-    last = list(found.rankings.values())[-1:]
-    by_group = {name: each.mean for ranking in last for name, each in ranking.groups.items()}
-    measure = "NDCG@5"
-    if not by_group and found.forecasts:
-        by_group, measure = dict(list(found.forecasts.values())[-1].groups), "AUC"
-    if not by_group:
+def _group_words(manifest: Manifest, found: Evaluation) -> Iterator[str]:
+    """What the differences come to, and what is done about them."""
+    if not found.rankings or not (gaps := list(found.rankings.values())[-1].gaps):
         return
-    yield from ("", "## By group", "", f"| group | {measure} |", "|---|---|")
-    for name, value in by_group.items():
-        yield f"| {name} | {value:.4f} |"
-    gap = max(by_group.values()) - min(by_group.values())
-    worst = min(by_group, key=lambda name: by_group[name])
-    yield ""
-    if gap >= _GAP_TOLD:
-        yield (
-            f"The model is worse by {gap:.3f} for *{worst}* than for the group that it serves best. Rules after the "
-            "scores (variety, caps, hard stops) are the same for all; a guest can switch each signal off."
-        )
-    else:
-        yield f"The groups differ by {gap:.3f} at most."
+    way, widest = max(gaps.items(), key=lambda named: named[1].figure.mean)
+    yield from ("", "### What is done about the differences", "")
+    yield (
+        f"The widest is of {widest.figure} of NDCG@5, in {way or 'the groups'}: *{widest.worst}* is served worst, and "
+        f"*{widest.best}* best. What is hard to rank for anybody shows in the figures of popularity beside it."
+    )
+    if manifest.features_id != FEATURES_ID:
+        return
+    yield (
+        "The model is told none of these but the company, where a guest has told it, so it cannot treat a group "
+        "otherwise by name; it serves worse whoever does what few others do. "
+        "What narrows that: a guest's own past (the table by past), and their answers, which count at once and for "
+        "them alone; variety and caps after the scores, the same for all; a share of offers that chance chooses; "
+        "each signal can be switched off; and training anew on the ship's own days."
+    )
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
@@ -102,5 +88,16 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     yield "- It never decides alone: eligibility, age, allergy, capacity, caps and service recovery come after it."
     yield "- It sets no price and denies nobody anything; it is used about children only by a parent's choice."
     yield "- It says what guests like these took, not what is good for a guest, and not why."
+    if "made up" in manifest.licence:
+        yield (
+            "- It learnt from simulated days of people who do not exist. The figures above are of such days, on ships "
+            "that it had not seen; they say nothing of real guests. Aboard it is compared with popularity, which takes "
+            "its place where it does worse."
+        )
+        yield (
+            "- It knows items by their categories, tags and outlets, in the words of the catalogue that it learnt "
+            "from. Where a ship uses other words it knows hours, prices and the guest's past only, and ranks worse "
+            "than popularity: train it on the ship's own days."
+        )
     if not manifest.portable:
         yield "- It needs operators that the two runtimes do not round alike: no gateway takes it."

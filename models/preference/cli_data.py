@@ -18,16 +18,21 @@ class Source(StrEnum):
     DEEDS = "deeds"
     VERONACARD = "veronacard"
     ML1M = "ml-1m"
+    ML100K = "ml-100k"
     COUPON = "coupon"
 
 
 def data(
     source: Annotated[Source, typer.Argument(help="What the file is.")],
-    path: Annotated[Path, typer.Argument(help="The file: .jsonl of deeds, .npz of a public set, .csv of the coupons.")],
+    path: Annotated[Path, typer.Argument(help="The file: .jsonl of deeds, .npz, .csv or .whl of a public set.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the prepared set; it must not exist yet.")],
     catalogue: Annotated[
         Path | None,
         typer.Option("--catalogue", help="Of deeds: the catalogue they are about, JSON.", show_default=False),
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option("--groups", help="Of made-up deeds: who is of which group, to measure by.", show_default=False),
     ] = None,
 ) -> None:
     """Read a source, split it by time and by guest, and write it in the one form that training takes.
@@ -40,13 +45,16 @@ def data(
     Examples:
       preference data deeds deeds.jsonl --catalogue catalogue.json --out ship
       preference data veronacard veronacard.npz --out verona
+      preference data ml-100k recbole-1.2.1-py3-none-any.whl --out ml-100k
       preference data coupon in-vehicle-coupon-recommendation.csv.gz --out coupon
     """
     if out.exists():
         raise BadData(out, 0, "is there already: give another --out, or remove it")
     if (source is Source.DEEDS) != (catalogue is not None):
         raise typer.BadParameter("deeds need --catalogue, and nothing else takes it")
-    prepared = ship_days(path, catalogue) if catalogue is not None else IMPORTERS[source](path)
+    if groups is not None and source is not Source.DEEDS:
+        raise typer.BadParameter("--groups are of deeds only")
+    prepared = ship_days(path, catalogue, groups) if catalogue is not None else IMPORTERS[source](path)
     sets.save(prepared, out)
     about = prepared.about
     typer.echo(f"{about.name}: {about.count} items, features {about.features_id[:12]}, licence: {about.licence}")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preference.errors import BadData
+from preference.groups import People, read_people
 from preference.sets import About, PreparedSet, windows
 from preference.split import by_time_and_guest
 from steward.domain.batches import BadDown
@@ -44,16 +45,18 @@ _OPEN_STEP_MIN = 15
 _MADE_UP = "free: made up by a simulator, about nobody; it says nothing of real guests"
 _OWN = "the ship's own, made of consented events; not to be passed on"
 _ANSWERED = {OfferState.ACCEPTED: 1, OfferState.DEFERRED: 0, OfferState.WRONG: 0}
-_GROUPS = ("company not known", *(f"company: {company}" for company in Company))
+_GROUPS = ("company: not known", *(f"company: {company}" for company in Company))
 _ARRAYS = ("index", "past", "moment", "target", "barred", "offered", "took", "guest", "group", "at_s")
 
 
-def ship_days(deeds: Path, catalogue: Path) -> PreparedSet:
+def ship_days(deeds: Path, catalogue: Path, groups: Path | None = None) -> PreparedSet:
     """Guests by when they came first: the earliest 70 % to learn from, 10 % to tune on, the latest 20 % to measure on.
 
+    groups: of which groups each guest is (preference.groups), to measure by; without it, the company they told.
     Raises BadData, naming the file and the line.
     """
     items = read_catalogue(catalogue)
+    people = None if groups is None else read_people(groups)
     rows = {item.id: row for row, item in enumerate(items, 1)}
     by_id = {item.id: item for item in items}
     closed = _closed(items)
@@ -62,7 +65,9 @@ def ship_days(deeds: Path, catalogue: Path) -> PreparedSet:
         with deeds.open("rb") as lines:
             header, told = read_export(lines, rows)
             for number, (_, stay) in enumerate(groupby(told, key=lambda line: line.guest)):
-                for window in _windows_of(number, list(stay), rows, by_id):
+                lines_of = list(stay)
+                for window in _windows_of(number, lines_of, rows, by_id):
+                    window["group"] = _group(lines_of[0].guest, window["group"], people, groups)
                     window["barred"] = closed[window.pop("minute") // _OPEN_STEP_MIN]
                     for name in _ARRAYS:
                         found[name].append(window[name])
@@ -78,7 +83,7 @@ def ship_days(deeds: Path, catalogue: Path) -> PreparedSet:
         source=header.source,
         features_id=FEATURES_ID,
         items=tuple(item.id for item in items),
-        groups=_GROUPS,
+        groups=_GROUPS if people is None else people.names,
         repeats=True,
     )
     features = np.array([[0.0] * len(ITEM_NAMES), *(item_vector(item) for item in items)], np.float32)
@@ -142,6 +147,14 @@ def _history(
         index[-back] = rows[one.item]
         past[-back] = past_vector(one, moment.now_s)
     return index, past
+
+
+def _group(guest: str, company: int, people: People | None, path: Path | None) -> int | tuple[int, ...]:
+    if people is None:
+        return company
+    if guest not in people.of:
+        raise BadData(path or Path(), 0, f"guest {guest} is not in it: give the file written with these deeds")
+    return people.of[guest]
 
 
 def _closed(items: Sequence[Item]) -> NDArray[np.uint8]:

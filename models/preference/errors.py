@@ -62,3 +62,13 @@ class NeedsExtra(PreferenceError):
     def __init__(self, package: str) -> None:
         super().__init__(f"{package} is not installed: pip install 'steward-edge[train]'")
         self.package = package
+
+
+class NoWheel(PreferenceError):
+    """A package that holds a public set could not be had, or is another one than the figures are of."""
+
+    code = "no_wheel"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path

@@ -17,6 +17,8 @@ from preference.coupon import FEATURES as COUPON_FEATURES
 from preference.coupon import GROUPS as COUPON_GROUPS
 from preference.coupon import KINDS, group_of, kind_and_answer, moment_of, person_of
 from preference.errors import BadData
+from preference.movies import ml100k
+from preference.sequences import bars_of, leave_one_out, right_aligned
 from preference.sets import About, Ints, PreparedSet, Windows, features_digest, windows
 from preference.split import by_guest
 from steward.domain.features import HISTORY_LEN
@@ -57,11 +59,7 @@ def ml1m(path: Path, history: int = ML1M_HISTORY) -> PreparedSet:
     people = _sequences(path, arrays["items"], arrays["offsets"])
     if any(len(person) < 3 for person in people):
         raise BadData(path, 0, "a person with fewer than 3 events cannot be split: filter the set first")
-    parts = {
-        "train": _pieces([person[:-2] for person in people], items, history),
-        "valid": _last(people, items, history, 2),
-        "test": _last(people, items, history, 1),
-    }
+    parts = leave_one_out(people, items, history)
     licence = "GroupLens: research only, no redistribution, no commercial use; nor a model made of it"
     return _bare_set("ml-1m", licence, path, items, ("fewer events", "more events"), parts)
 
@@ -90,7 +88,12 @@ def coupon(path: Path) -> PreparedSet:
     return PreparedSet(about, np.eye(len(KINDS) + 1, dtype=np.float32)[:, 1:], parts)
 
 
-IMPORTERS: Mapping[str, Callable[[Path], PreparedSet]] = {"veronacard": veronacard, "ml-1m": ml1m, "coupon": coupon}
+IMPORTERS: Mapping[str, Callable[[Path], PreparedSet]] = {
+    "veronacard": veronacard,
+    "ml-1m": ml1m,
+    "ml-100k": ml100k,
+    "coupon": coupon,
+}
 
 
 def _bare_set(
@@ -139,46 +142,13 @@ def _singles(cards: Sequence[Ints], years: Ints, items: int, chosen: tuple[int, 
     pasts = [cards[number][:place] for number, place in cases]
     length = np.array([len(past) for past in pasts], np.int32)
     return windows(
-        _right_aligned(pasts, HISTORY_LEN),
+        right_aligned(pasts, HISTORY_LEN),
         np.array([cards[number][place] for number, place in cases], np.int32).reshape(-1, 1),
         items,
-        barred=_bars(pasts, items),
+        barred=bars_of(pasts, items),
         guest=np.array([number for number, _ in cases], np.int32),
         group=np.digitize(length, [2, 3, 5]).astype(np.int32),
         at_s=np.array([(int(years[number]) - 1970) * _YEAR_S for number, _ in cases], np.int64),
-    )
-
-
-def _pieces(people: Sequence[Ints], items: int, history: int) -> Windows:
-    """Windows that overlap by half: every event is a target once, and has half a history before it at least."""
-    index, target, guest = [], [], []
-    for number, person in enumerate(people):
-        stop = len(person) - 1
-        begin = 0
-        while begin < stop:
-            end = min(stop, begin + history)
-            fresh = 0 if begin == 0 else history // 2
-            piece, after = np.zeros(history, np.int32), np.zeros(history, np.int32)
-            piece[history - (end - begin) :] = person[begin:end]
-            after[history - (end - begin) + fresh :] = person[begin + 1 + fresh : end + 1]
-            index.append(piece)
-            target.append(after)
-            guest.append(number)
-            if end == stop:
-                break
-            begin += history - history // 2
-    return windows(np.array(index), np.array(target), items, guest=np.array(guest, np.int32))
-
-
-def _last(people: Sequence[Ints], items: int, history: int, back: int) -> Windows:
-    pasts = [person[:-back] for person in people]
-    length = np.array([len(past) for past in pasts])
-    return windows(
-        _right_aligned(pasts, history),
-        np.array([person[-back] for person in people], np.int32).reshape(-1, 1),
-        items,
-        barred=_bars(pasts, items),
-        group=(length > np.median(length)).astype(np.int32),
     )
 
 
@@ -194,24 +164,6 @@ def _offers(rows: Sequence[Mapping[str, str]], people: Sequence[int]) -> Windows
         guest=np.array(people, np.int32),
         group=np.array([group_of(row) for row in rows], np.int32),
     )
-
-
-def _right_aligned(pasts: Sequence[Ints], history: int) -> Ints:
-    index = np.zeros((len(pasts), history), np.int32)
-    for row, past in enumerate(pasts):
-        kept = past[-history:]
-        index[row, history - len(kept) :] = kept
-    return index
-
-
-def _bars(pasts: Sequence[Ints], items: int) -> NDArray[np.uint8]:
-    """Packed: what each guest has had, however long ago."""
-    bars = np.zeros((len(pasts), (items + 8) // 8), np.uint8)
-    for row, past in enumerate(pasts):
-        seen = np.zeros(items + 1, bool)
-        seen[past] = True
-        bars[row] = np.packbits(seen)
-    return bars
 
 
 def _sequences(path: Path, items: NDArray[Any], offsets: NDArray[Any]) -> list[Ints]:

@@ -100,7 +100,7 @@ class Network:
                 "gru_bias": _zeros(2 * width),
             }
         else:
-            self._attention = Attention(width, config.layers, config.heads, config.history, self._normal)
+            self._attention = Attention(width, hidden, config.layers, config.heads, config.history, self._normal)
             self.variables |= self._attention.variables
 
     def assign(self, values: Mapping[str, Any]) -> None:
@@ -130,7 +130,7 @@ class Network:
         """(..., query). state, bag (..., query); moment broadcasts to them."""
         hidden = (
             times(noise(state), self._weight("q_state"))
-            + times(bag, self._weight("q_bag"))
+            + (0.0 if self._attention else times(bag, self._weight("q_bag")))
             + times(moment, self.variables["q_moment"])
             + self.variables["q_bias"]
         )
@@ -168,8 +168,7 @@ class Network:
         inputs = times(events, self._weight("gru_in"))
         weight, bias = self._weight("gru_state"), self.variables["gru_bias"]
         state, states = inputs[:, 0, :width] * 0.0, []
-        for place in range(events.shape[1]):
-            given = inputs[:, place]
+        for given in _places(inputs):
             held = tf.matmul(state, weight)
             gates = tf.sigmoid(given[:, : 2 * width] + held[:, : 2 * width] + bias)
             update, reset = gates[:, :width], gates[:, width:]
@@ -194,6 +193,16 @@ class Network:
     def _weight(self, name: str) -> Any:
         variable = self.variables[name]
         return variable if self.config.members == 1 else variable * self._blocks[name]
+
+
+def _places(inputs: Any) -> list[Any]:
+    """Each place of (B, T, n). One guest's by slices, which both runtimes know; those of many by unstacking them.
+
+    The gradient of a slice is as large as all places together, and there is one for each.
+    """
+    if inputs.shape[0] == 1:
+        return [inputs[:, place] for place in range(inputs.shape[1])]
+    return list(tf.unstack(inputs, axis=1))
 
 
 def _zeros(*shape: int) -> Any:

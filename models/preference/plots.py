@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from preference.errors import NeedsExtra
-from preference.evaluate import Evaluation
+from preference.evaluate import Evaluation, Group
+from preference.metrics import Figure
 
 try:
     import matplotlib
@@ -27,7 +28,10 @@ def draw(found: Evaluation, folder: Path) -> list[tuple[str, Path]]:
         ("Recall: the share of cases whose item is among the first k", "recall.svg", _recall),
         ("Calibration: what was forecast, and what came true", "calibration.svg", _calibration),
         ("Float and int8, each with its 95 % interval", "float_int8.svg", _float_int8),
-        ("By group", "groups.svg", _groups),
+        ("By group, each with its 95 % interval", "groups.svg", _groups),
+        ("By what the guest had done before", "pasts.svg", _pasts),
+        ("Who gets shown: shares of the first five, by how popular an item is", "exposure.svg", _exposure),
+        ("New items, each with its 95 % interval", "new_items.svg", _new_items),
     )
     drawn = []
     for title, name, make in makers:
@@ -63,31 +67,86 @@ def _float_int8(axes: Any, found: Evaluation) -> bool:
     both = [name for name in ("float", "int8") if name in found.rankings]
     for place, name in enumerate(both):
         figures = [found.rankings[name].figures[metric] for metric in metrics]
-        spread = [[f.mean - f.low for f in figures], [f.high - f.mean for f in figures]]
         at = [number + 0.2 * (place - 0.5) for number in range(len(metrics))]
         mean = [f.mean for f in figures]
-        axes.errorbar(at, mean, yerr=spread, fmt="os"[place], color=_COLOURS[place], capsize=3, label=name)
+        axes.errorbar(at, mean, yerr=_spread(figures), fmt="os"[place], color=_COLOURS[place], capsize=3, label=name)
     axes.set_xticks(range(len(metrics)), metrics)
     return _finish(axes, len(both) == 2)
 
 
 def _groups(axes: Any, found: Evaluation) -> bool:
-    if found.rankings and (groups := list(found.rankings.values())[-1].groups):
-        names = list(groups)
-        mean = [each.mean for each in groups.values()]
-        spread = [
-            [each.mean - each.low for each in groups.values()],
-            [each.high - each.mean for each in groups.values()],
-        ]
-        axes.errorbar(mean, range(len(groups)), xerr=spread, fmt="o", color=_COLOURS[0], capsize=3, label="NDCG@5")
-    elif found.forecasts and (shares := list(found.forecasts.values())[-1].groups):
-        names = list(shares)
-        axes.plot(list(shares.values()), range(len(shares)), "o", color=_COLOURS[0], label="AUC")
-    else:
+    shown: dict[str, dict[str, Figure]] = {}
+    if found.rankings:
+        name = list(found.rankings)[-1]
+        both = [each for each in ("popularity", name) if each in found.rankings]
+        shown = {each: _of_groups(found.rankings[each].groups, "NDCG@5") for each in both}
+    elif found.forecasts:
+        name, forecast = list(found.forecasts.items())[-1]
+        shown = {name: _of_groups(forecast.groups, "AUC")}
+    return _sideways(axes, shown, "NDCG@5" if found.rankings else "AUC")
+
+
+def _pasts(axes: Any, found: Evaluation) -> bool:
+    shown = {name: each.pasts for name, each in found.rankings.items() if name in ("popularity", "float", "int8")}
+    for place, (name, pasts) in enumerate(shown.items()):
+        figures = [group.figures["NDCG@5"] for group in pasts.values()]
+        at = [number + 0.1 * (place - 1) for number in range(len(figures))]
+        axes.errorbar(
+            at, [f.mean for f in figures], yerr=_spread(figures), fmt="o", capsize=3, label=name, **_look(place)
+        )
+    names = list(next(iter(shown.values()), {}))
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="things done before", ylabel="NDCG@5")
+    return _finish(axes, bool(shown))
+
+
+def _exposure(axes: Any, found: Evaluation) -> bool:
+    shown = {
+        name: each.by_popularity for name, each in found.rankings.items() if name in ("popularity", "float", "int8")
+    }
+    if shown:
+        taken = next(iter(found.rankings.values())).taken_by_popularity
+        axes.plot(range(1, len(taken) + 1), taken, "k:", label="taken")
+    for place, (name, shares) in enumerate(shown.items()):
+        axes.plot(range(1, len(shares) + 1), shares, _STYLES[place % 4], color=_COLOURS[place % 7], label=name)
+    axes.set(xlabel="tenth of the catalogue, most popular first", ylabel="share of the first five")
+    return _finish(axes, bool(shown))
+
+
+def _new_items(axes: Any, found: Evaluation) -> bool:
+    if found.cold is None or not found.cold.cases:
         return False
-    axes.set_yticks(range(len(names)), names)
-    axes.margins(y=0.2)
+    metrics = ("HR@1", "HR@3", "NDCG@5", "HR@10", "MRR")
+    for place, (name, figures) in enumerate(found.cold.rankings.items()):
+        held = [figures[metric] for metric in metrics]
+        at = [number + 0.2 * (place - 1) for number in range(len(metrics))]
+        axes.errorbar(at, [f.mean for f in held], yerr=_spread(held), fmt="o", capsize=3, label=name, **_look(place))
+    axes.set_xticks(range(len(metrics)), metrics)
     return _finish(axes, True)
+
+
+def _sideways(axes: Any, shown: dict[str, dict[str, Figure]], metric: str) -> bool:
+    names = list(next(iter(shown.values()), {}))
+    for place, (ranker, figures) in enumerate(shown.items()):
+        held = [figures[name] for name in names]
+        at = [number + 0.15 * place for number in range(len(names))]
+        axes.errorbar([f.mean for f in held], at, xerr=_spread(held), fmt="o", capsize=3, label=ranker, **_look(place))
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel=metric)
+    axes.margins(y=0.1)
+    return _finish(axes, bool(names))
+
+
+def _of_groups(groups: dict[str, Group], metric: str) -> dict[str, Figure]:
+    return {name: group.figures[metric] for name, group in groups.items()}
+
+
+def _spread(figures: list[Figure]) -> list[list[float]]:
+    return [[max(0.0, f.mean - f.low) for f in figures], [max(0.0, f.high - f.mean) for f in figures]]
+
+
+def _look(place: int) -> dict[str, str]:
+    return {"color": _COLOURS[place % len(_COLOURS)]}
 
 
 def _finish(axes: Any, some: bool) -> bool:

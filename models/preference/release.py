@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from preference import peers
 from preference import trained as trained_files
+from preference.coldstart import leave_out, rows_of
 from preference.errors import BadData
-from preference.evaluate import Model
+from preference.evaluate import Cold, Model, measure_cold
 from preference.forward import Forward
 from preference.metrics import auc, means, ranks
 from preference.quantise import Files, quantise
@@ -36,6 +38,7 @@ class Made:
 def make(folder: Path, prepared: PreparedSet, version: str, purpose: str = PURPOSE) -> Made:
     """Quantise the network in `folder` and write its files there. Raises BadData, NotPortable, ValueError."""
     trained = trained_files.load(folder, prepared)
+    prepared = leave_out(prepared, trained.without)
     files = quantise(trained.network, prepared, prepared.train, trained.recipe.seed)
     metrics = _compare(trained, files, prepared)
     int8_hash, float_hash = files.hashes
@@ -67,6 +70,23 @@ def models_of(folder: Path, prepared: PreparedSet) -> list[Model]:
     return [
         _model(name, folder / file, prepared, members) for name, file in (("float", FLOAT_FILE), ("int8", INT8_FILE))
     ]
+
+
+def new_items(folder: Path, twin: Path, prepared: PreparedSet, part: str, guests_max: int | None = None) -> Cold:
+    """The int8 file of `folder` on cases whose answer its twin never had, beside the twin's and popularity.
+
+    Raises BadData: the twin was trained with everything.
+    """
+    without = trained_files.load(twin, prepared).without
+    if not without:
+        raise BadData(twin, 0, "was trained with every item: train it with `preference train --without ITEM`")
+    rest = leave_out(prepared, without)
+    tells = {
+        "popularity": peers.popularity(rest),
+        "int8, new item": models_of(twin, prepared)[1].interest,
+        "int8, known item": models_of(folder, prepared)[1].interest,
+    }
+    return measure_cold(prepared, part, rows_of(prepared, without), tells, guests_max)
 
 
 def _model(name: str, path: Path, prepared: PreparedSet, members: int) -> Model:

@@ -35,7 +35,8 @@ class Windows:
     target (C, L) or (C, 1): the row that came after each place, or after the last; 0: nothing to learn there.
     barred (C, bytes): packed bits by row, set where an item cannot come next (seen before, or closed).
     offered (C,): the row of what was offered now, 0: nothing; took (C,): 1 yes, 0 no, -1 not known.
-    guest, group (C,): who, and of which part of the people; at_s (C,): when; weight (C,): how much it counts.
+    guest (C,): who; group (C,) or (C, ways): of which parts of the people, as numbers of About.groups.
+    at_s (C,): when; weight (C,): how much it counts.
     """
 
     index: Ints
@@ -122,6 +123,15 @@ def windows(index: Ints, target: Ints, items: int, **given: NDArray[Any]) -> Win
         "weight": np.ones(count, np.float32),
     }
     return Windows(index=index.astype(np.int32), target=target.astype(np.int32), **{**bare, **given})
+
+
+def join(one: Windows, other: Windows) -> Windows:
+    return Windows(
+        **{
+            field.name: np.concatenate([getattr(one, field.name), getattr(other, field.name)])
+            for field in fields(Windows)
+        }
+    )
 
 
 def features_digest(*names: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from preference import checkpoint
+from preference import checkpoint, warm
 from preference.arrays import Arrays
-from preference.batches import Batch, shuffled
+from preference.batches import Batch, recut, shuffled
 from preference.checkpoint import Checkpoint
 from preference.errors import TrainingDiverged
 from preference.forward import Forward
+from preference.losses import barred_entropy, chunked_entropy, seen
 from preference.metrics import log_loss, means, ranks
-from preference.network import Network, NetworkConfig
+from preference.network import Encoder, Network, NetworkConfig
 from preference.noise import Noise
 from preference.sets import PreparedSet, Windows, weigh
 from preference.tensors import ByLength, tf
@@ -29,8 +31,6 @@ _CLIP = 1.0
 _YEAR_S = 31_556_952
 _VALID_MAX = 8192  # windows looked at after each epoch
 _CHECKPOINT_STEPS = 200
-_BARRED = -1e9
-_MASKED_ITEMS_MAX = 256  # above, what was seen before a place is not worth the memory of leaving it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Recipe:
     """How to train. recency: e-folds a year by which old windows count less.
 
     residual: share of items that are at each step as if never seen; forget: share of a moment's values as if not known.
+    half: products of the loss in 16 bits.
     """
 
     epochs: int = 20
@@ -50,6 +51,7 @@ class Recipe:
     recency: float = 0.0
     smoothing: float = 0.0
     seed: int = 0
+    half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Trainer:
     def __init__(self, prepared: PreparedSet, config: NetworkConfig, recipe: Recipe, folder: Path) -> None:
         self._set, self._recipe, self._path = prepared, recipe, folder / "checkpoint.npz"
         self.network = Network(config, recipe.seed)
+        if config.encoder is Encoder.ATTENTION and prepared.train.chained:
+            warm.start(self.network, prepared.train, recipe.seed)
         self._names = sorted(self.network.variables)
         self._first = [tf.Variable(tf.zeros_like(self.network.variables[name])) for name in self._names]
         self._second = [tf.Variable(tf.zeros_like(self.network.variables[name])) for name in self._names]
@@ -92,19 +96,18 @@ class Trainer:
         state = checkpoint.read(self._path, self._digest) or self._capture(0, {}, -math.inf, -1)
         self._restore(state)
         epochs = self._recipe.epochs if stop_after is None else min(self._recipe.epochs, stop_after)
-        batches = shuffled(self._train, self._recipe.batch, self._recipe.seed, 0)
-        steps = len(batches) * self._recipe.epochs
-        for epoch in range(state.step // len(batches), epochs):
-            for place, batch in enumerate(shuffled(self._train, self._recipe.batch, self._recipe.seed, epoch)):
-                step = epoch * len(batches) + place
+        ends = np.cumsum([len(self._batches(epoch)[1]) for epoch in range(self._recipe.epochs)]).tolist()
+        for epoch in range(bisect_right(ends, state.step), epochs):
+            held, batches = self._batches(epoch)
+            for step, batch in enumerate(batches, ends[epoch] - len(batches)):
                 if step < state.step:
                     continue
-                loss = self._learn(batch, step, steps, len(batches))
-                tell(Progress(step + 1, steps, epoch, loss, state.best_figure))
-                if (step + 1) % _CHECKPOINT_STEPS == 0 and place + 1 < len(batches):
+                loss = self._learn(held, batch, step, ends[-1], ends[0])
+                tell(Progress(step + 1, ends[-1], epoch, loss, state.best_figure))
+                if (step + 1) % _CHECKPOINT_STEPS == 0 and step + 1 < ends[epoch]:
                     state = self._capture(step + 1, state.best, state.best_figure, state.best_epoch)
                     checkpoint.write(self._path, state, self._digest)
-            state = self._after(epoch, (epoch + 1) * len(batches), state)
+            state = self._after(epoch, ends[epoch], state)
             checkpoint.write(self._path, state, self._digest)
         if state.best:
             self.network.assign(state.best)
@@ -123,8 +126,12 @@ class Trainer:
             return self._capture(step, state.best, state.best_figure, state.best_epoch)
         return self._capture(step, self._values(), figure, epoch)
 
-    def _learn(self, batch: Batch, step: int, steps: int, warm: int) -> float:
-        held, last = self._train, batch.length
+    def _batches(self, epoch: int) -> tuple[Windows, list[Batch]]:
+        held = recut(self._train, self._recipe.seed, epoch)
+        return held, shuffled(held, self._recipe.batch, self._recipe.seed, epoch)
+
+    def _learn(self, held: Windows, batch: Batch, step: int, steps: int, warm: int) -> float:
+        last = batch.length
         target = held.target[batch.chosen]
         loss = self._compiled(
             last,
@@ -169,28 +176,31 @@ class Trainer:
             query = self.network.query(state, bag, moment[:, None], noise)
             loss = tf.constant(0.0)
             if self._learns_interest:
-                loss += self._interest_loss(noise(query), vectors, index, target, bars, weight)
+                blurred = query if self.network.config.encoder is Encoder.ATTENTION else noise(query)
+                loss += self._interest_loss(blurred, vectors, index, target, bars, weight)
             if self._learns_take:
                 loss += self._take_loss(query[:, -1], vectors, moment, offered, took, weight, noise)
         self._update(variables, tape.gradient(loss, variables, unconnected_gradients="zero"), rate, step)
         return loss
 
     def _interest_loss(self, query: Any, vectors: Any, index: Any, target: Any, bars: Any, weight: Any) -> Any:
-        """Mean over members of each one's cross entropy over all that is not barred."""
-        config, count = self.network.config, self._set.about.count + 1
+        """Mean over members of each one's cross entropy over all that can come next."""
+        config, items = self.network.config, self._set.about.count
         places = tf.where(target > 0)
         asked = tf.reshape(tf.gather_nd(query, places), (-1, config.members, config.width))
-        known = tf.reshape(vectors, (count, config.members, config.width))
-        score = tf.einsum("pkw,nkw->pkn", asked, known) + tf.one_hot(0, count) * _BARRED
-        if not self._train.chained:
-            score += tf.gather(tf.cast(bars, tf.float32), places[:, 0])[:, None] * _BARRED
-        elif not self._set.about.repeats and count <= _MASKED_ITEMS_MAX:
-            seen = tf.minimum(tf.cumsum(tf.one_hot(index, count), 1), 1.0)
-            score += tf.gather_nd(seen, places)[:, None] * _BARRED
-        wanted = tf.gather_nd(target, places)
-        entropy = tf.reduce_logsumexp(score, -1) - tf.gather(score, wanted[:, None], axis=2, batch_dims=1)[..., 0]
-        counts = tf.gather(weight, places[:, 0])
-        return tf.reduce_sum(tf.reduce_mean(entropy, 1) * counts) / tf.maximum(tf.reduce_sum(counts), 1e-6)
+        known = tf.reshape(vectors[1:], (items, config.members, config.width))
+        wanted, counts = tf.gather_nd(target, places) - 1, tf.gather(weight, places[:, 0])
+        if self._train.chained:
+            taken = None if self._set.about.repeats else seen(index, places, items)
+            of_members = [
+                chunked_entropy(asked[:, k], known[:, k], wanted, counts, taken, half=self._recipe.half)
+                for k in range(config.members)
+            ]
+            total = tf.add_n(of_members) / config.members
+        else:
+            entropy = barred_entropy(asked, known, wanted, tf.gather(bars[:, 1:], places[:, 0]))
+            total = tf.reduce_sum(tf.reduce_mean(entropy, 1) * counts)
+        return total / tf.maximum(tf.reduce_sum(counts), 1e-6)
 
     def _take_loss(
         self, query: Any, vectors: Any, moment: Any, offered: Any, took: Any, weight: Any, noise: Noise

@@ -17,11 +17,12 @@ from preference.train import Recipe
 INT8_FILE, FLOAT_FILE, RELEASE_FILE = "int8.tflite", "float.tflite", "preference.model"
 FIGURES_FILE = "figures.json"
 _MODEL, _WEIGHTS = "model.json", "weights.npz"
+_TOLD = ("features_id", "digest", "best_epoch", "best_figure", "without")
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network, and how it came to be. digest: of the set it was trained on."""
+    """A network, and how it came to be. digest: of the set it was trained on. without: items left out of it."""
 
     network: Network
     recipe: Recipe
@@ -29,6 +30,7 @@ class Trained:
     digest: str
     best_epoch: int
     best_figure: float
+    without: tuple[str, ...] = ()
 
 
 def save(folder: Path, trained: Trained) -> None:
@@ -37,7 +39,7 @@ def save(folder: Path, trained: Trained) -> None:
     told = {
         "network": asdict(trained.network.config),
         "recipe": asdict(trained.recipe),
-        **{name: getattr(trained, name) for name in ("features_id", "digest", "best_epoch", "best_figure")},
+        **{name: getattr(trained, name) for name in _TOLD},
     }
     (folder / _MODEL).write_text(json.dumps(told, indent=1), encoding="utf-8")
 
@@ -50,7 +52,7 @@ def load(folder: Path, prepared: PreparedSet) -> Trained:
         config = NetworkConfig(**{**told["network"], "encoder": Encoder(told["network"]["encoder"])})
         network = Network(config, 0)
         network.assign(read_arrays(folder / _WEIGHTS))
-        rest: Mapping[str, Any] = {name: told[name] for name in ("features_id", "digest", "best_epoch", "best_figure")}
+        rest: Mapping[str, Any] = {**{name: told[name] for name in _TOLD}, "without": tuple(told["without"])}
         trained = Trained(network, Recipe(**told["recipe"]), **rest)
     except OSError as error:
         raise BadData(path, 0, "no trained model here: make one with `preference train`") from error

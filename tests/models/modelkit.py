@@ -27,7 +27,7 @@ def tiny_set(count: int = 600, seed: int = 1, *, chained: bool = False, repeats:
         source="modelkit",
         features_id="0" * 64,
         items=tuple(f"item-{row}" for row in range(1, ITEMS + 1)),
-        groups=("even", "odd"),
+        groups=("parity: even", "parity: odd"),
         repeats=repeats,
     )
     return PreparedSet(about, features, parts)

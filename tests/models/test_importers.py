@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models.publickit import COUPON as ROW
+from tests.models.publickit import coupons
 
 from preference import sets
-from preference.coupon import FEATURES, GROUPS, moment_of
+from preference.coupon import FEATURES, GROUPS, KINDS, moment_of
 from preference.errors import BadData
 from preference.importers import coupon, ml1m, veronacard
-
-ROW = {
-    "destination": "Home",
-    "passanger": "Alone",
-    "weather": "Sunny",
-    "temperature": "80",
-    "time": "6PM",
-    "coupon": "Bar",
-    "expiration": "1d",
-    "gender": "Male",
-    "age": "26",
-    "maritalStatus": "Single",
-    "has_children": "0",
-    "education": "Bachelors degree",
-    "occupation": "Student",
-    "income": "$25000 - $37499",
-    "Bar": "1~3",
-    "CoffeeHouse": "",
-    "CarryAway": "4~8",
-    "RestaurantLessThan20": "less1",
-    "Restaurant20To50": "never",
-    "toCoupon_GEQ5min": "1",
-    "toCoupon_GEQ15min": "0",
-    "toCoupon_GEQ25min": "0",
-    "direction_same": "1",
-    "direction_opp": "0",
-    "Y": "1",
-}
 
 
 def _cards(path: Path, cards: list[tuple[int, list[int]]]) -> Path:
     offsets = np.cumsum([0, *(len(taps) for _, taps in cards)])
     items = np.array([tap for _, taps in cards for tap in taps], np.int8)
     np.savez(path, items=items, offsets=offsets, year=np.array([year for year, _ in cards], np.int16))
-    return path
-
-
-def _coupons(path: Path, rows: list[dict[str, str]]) -> Path:
-    lines = [",".join(ROW), *(",".join(row.values()) for row in rows)]
-    raw = "\n".join(lines).encode()
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
     return path
 
 
@@ -92,7 +58,7 @@ def test_leave_one_out_of_each_person_and_every_event_is_a_target_once(tmp_path:
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
 def test_coupons_are_split_by_person(tmp_path: Path, suffix: str) -> None:
     rows = [{**ROW, "occupation": job, "Y": answer} for job in ("Student", "Legal", "Retired") for answer in "01"]
-    found = coupon(_coupons(tmp_path / f"c{suffix}", rows * 3))
+    found = coupon(coupons(tmp_path / f"c{suffix}", rows * 3))
     people = [set(held.guest.tolist()) for held in found.parts.values()]
     assert sum(len(part) for part in people) == len(set().union(*people)) == 3
     whole = np.concatenate([held.took for held in found.parts.values()])
@@ -104,6 +70,30 @@ def test_an_empty_answer_is_of_no_kind(tmp_path: Path) -> None:
     assert [name for name, value in moment.items() if value and name.startswith("CoffeeHouse")] == []
     assert [name for name, value in moment.items() if value and name.startswith("Bar")] == ["Bar>=less1", "Bar>=1~3"]
     assert moment["destination=Home"] == moment["gender=Male"] == 1
+    assert [name for name, value in moment.items() if value and name.startswith("visits")] == [
+        *("visits known", "visits>=less1", "visits>=1~3")  # of bars, which is what is offered
+    ]
+    pairs = [name for name, value in moment.items() if value and " " in name and name.startswith("destination=Home ")]
+    assert len(pairs) == 8
+    assert "destination=Home passanger=Alone" in pairs
+    assert "destination=Home toCoupon_GEQ25min=0" in pairs
+
+
+def test_how_often_one_goes_there_is_of_the_kind_that_is_offered() -> None:
+    kinds = ("never", "less1", "1~3", "4~8", "gt8")
+    for kind, column in zip(
+        KINDS, ("CoffeeHouse", "RestaurantLessThan20", "CarryAway", "Bar", "Restaurant20To50"), strict=True
+    ):
+        others = dict.fromkeys(("CoffeeHouse", "RestaurantLessThan20", "CarryAway", "Bar", "Restaurant20To50"), "never")
+        for place, often in enumerate(kinds):
+            moment = dict(zip(FEATURES, moment_of({**ROW, **others, "coupon": kind, column: often}), strict=True))
+            assert sum(value for name, value in moment.items() if name.startswith("visits")) == 1 + place
+    unknown = dict(zip(FEATURES, moment_of({**ROW, "Bar": ""}), strict=True))
+    assert not any(value for name, value in unknown.items() if name.startswith("visits"))
+
+
+def test_every_column_has_a_name_of_its_own() -> None:
+    assert len(set(FEATURES)) == len(FEATURES) == len(moment_of(ROW))
     assert len(GROUPS) == 3
 
 
@@ -117,7 +107,7 @@ def test_an_empty_answer_is_of_no_kind(tmp_path: Path) -> None:
 )
 def test_a_value_that_is_not_known_is_named_with_its_line(tmp_path: Path, change: dict[str, str], told: str) -> None:
     with pytest.raises(BadData, match=told) as caught:
-        coupon(_coupons(tmp_path / "c.csv", [ROW, {**ROW, **change}]))
+        coupon(coupons(tmp_path / "c.csv", [ROW, {**ROW, **change}]))
     assert caught.value.line == 3
     assert "c.csv:3: " in str(caught.value)
 
@@ -139,7 +129,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, raw: bytes) -> None:
 
 
 def test_a_torn_gzip_is_refused(tmp_path: Path) -> None:
-    whole = _coupons(tmp_path / "c.csv.gz", [ROW] * 500).read_bytes()
+    whole = coupons(tmp_path / "c.csv.gz", [ROW] * 500).read_bytes()
     (tmp_path / "torn.csv.gz").write_bytes(whole[:-20])
     with pytest.raises(BadData, match="torn"):
         coupon(tmp_path / "torn.csv.gz")

@@ -96,6 +96,60 @@ def test_chances_sum_to_one_over_what_is_free() -> None:
     assert shares.tolist() == [[0.0, 0.5, 0.0, 0.5]]
 
 
+def test_calibration_error_has_an_interval_over_guests() -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random(3000).astype(np.float32)
+    guest = np.repeat(np.arange(300, dtype=np.int32), 10)
+    honest = metrics.ece_figure(chance, rng.random(3000) < chance, guest)
+    boasting = metrics.ece_figure(np.sqrt(chance), rng.random(3000) < chance, guest)
+    assert honest.mean < 0.04 < boasting.low < boasting.mean < boasting.high
+
+
+def test_gini_by_hand() -> None:
+    assert metrics.gini(np.array([5, 5, 5, 5])) == 0
+    assert metrics.gini(np.array([0, 0, 0, 8])) == pytest.approx(0.75)
+    assert metrics.gini(np.array([1, 3])) == pytest.approx(0.25)
+    assert metrics.gini(np.zeros(3)) == 0
+
+
+def test_shares_by_popularity_begin_with_what_is_most_popular() -> None:
+    counts, popularity = np.array([1, 2, 3, 4]), np.array([9.0, 1.0, 5.0, 7.0])
+    assert metrics.shares_by_popularity(counts, popularity) == pytest.approx([0.1, 0.4, 0.3, 0.2])
+    assert len(metrics.shares_by_popularity(np.ones(63), np.arange(63.0))) == 10
+
+
+def _gap(shift: float, groups: int = 2, guests: int = 300) -> metrics.Gap:
+    rng = np.random.default_rng(1)
+    guest = np.repeat(np.arange(guests, dtype=np.int32), 5)
+    masks = {str(number): guest % groups == number for number in range(groups)}
+    return metrics.gap(rng.random(len(guest)) + shift * masks["1"], guest, masks)
+
+
+def test_a_gap_that_is_there_is_more_than_chance_and_one_that_is_not_is_none() -> None:
+    wide, none = _gap(0.2), _gap(0.0)
+    assert (wide.best, wide.worst) == ("1", "0")
+    assert wide.figure.low < 0.2 < wide.figure.high
+    assert wide.figure.low > wide.by_chance
+    assert none.figure.mean < none.by_chance
+
+
+def test_the_largest_of_many_gaps_is_larger_by_chance() -> None:
+    assert _gap(0.0, groups=20).by_chance > 1.5 * _gap(0.0).by_chance
+
+
+def test_cases_in_no_group_do_not_count_for_a_gap() -> None:
+    values = np.array([0.0, 0.0, 1.0, 1.0, 99.0])
+    guest = np.array([0, 1, 2, 3, 3], np.int32)
+    masks = {"low": np.array([1, 1, 0, 0, 0], bool), "high": np.array([0, 0, 1, 1, 0], bool)}
+    assert metrics.gap(values, guest, masks).figure.mean == 1.0
+
+
+def test_a_guest_in_both_groups_counts_in_each_for_what_was_done_there() -> None:
+    values, guest = np.array([0.0, 1.0] * 50), np.repeat(np.arange(50, dtype=np.int32), 2)
+    found = metrics.gap(values, guest, {"low": values == 0, "high": values == 1})
+    assert (found.best, found.figure.mean, found.figure.low) == ("high", 1.0, 1.0)
+
+
 def test_coverage_and_popularity_bias() -> None:
     best = np.array([[1, 2], [1, 2]], np.int32)
     assert metrics.coverage(best, 4) == 0.5

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from tests.models.modelkit import ITEMS, tiny_set
 
 from preference import evaluate as evaluation
+from preference import figuresfile, sets
 from preference import quantise as quantising
-from preference import sets
 from preference.__main__ import app
 from preference.card import write
 from preference.errors import BadData, NotPortable
 from preference.forward import Forward
 from preference.metrics import means, ranks
 from preference.network import Encoder, Network
+from preference.peers import popularity
 from preference.quantise import PORTABLE, Files, quantise
 from preference.release import make, models_of
 from preference.runner import Runner, feed, to_int8
@@ -149,21 +150,70 @@ def test_evaluation_has_model_and_peers_and_is_read_back(folder: Path, prepared:
     assert list(found.rankings)[-2:] == ["float", "int8"]
     assert {"popularity", "EASE", "boosted trees", "Vowpal Wabbit"} <= set(said)
     assert found.rankings["int8"].figures["HR@1"].mean > found.rankings["popularity"].figures["HR@1"].mean
-    assert set(found.rankings["int8"].groups) == {"even", "odd"}
-    evaluation.save(folder / FIGURES_FILE, found)
-    again = evaluation.load(folder / FIGURES_FILE)
-    assert json.dumps(again.rankings["int8"].recall) == json.dumps(found.rankings["int8"].recall)
-    assert again.rankings["int8"].figures == found.rankings["int8"].figures
+    assert set(found.rankings["int8"].groups) == {"parity: even", "parity: odd"}
+    assert set(found.rankings["int8"].gaps) == {"parity"}
+    found = replace(found, cold=evaluation.measure_cold(prepared, "test", [3], {"popularity": popularity(prepared)}))
+    figuresfile.save(folder / FIGURES_FILE, found)
+    assert figuresfile.load(folder / FIGURES_FILE) == found
+
+
+def test_figures_of_another_version_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="no figures here.*preference evaluate"):
+        figuresfile.load(tmp_path / FIGURES_FILE)
+    for junk in ("{}", "junk", '{"rankings": {"int8": {}}, "forecasts": {}, "cold": null}'):
+        (tmp_path / FIGURES_FILE).write_text(junk)
+        with pytest.raises(BadData, match="of this version"):
+            figuresfile.load(tmp_path / FIGURES_FILE)
+
+
+def test_groups_that_are_too_small_are_not_spoken_of(folder: Path, prepared: PreparedSet) -> None:
+    held = prepared.parts["test"].take(np.arange(90))  # 45 of each, and 50 are the least
+    few = replace(prepared, parts={**prepared.parts, "test": held})
+    found = evaluation.evaluate(few, "test", models_of(folder, few), lambda name: None, with_peers=False)
+    assert (found.rankings["int8"].groups, found.rankings["int8"].gaps) == ({}, {})
+    manifest, _ = unpack((folder / RELEASE_FILE).read_bytes())
+    assert "By group" not in write(folder, manifest, found, "a recipe").read_text()
+
+
+def test_a_guest_may_be_in_a_group_of_each_way(folder: Path, prepared: PreparedSet) -> None:
+    held = prepared.parts["test"]
+    two = replace(held, group=np.stack([held.group, 2 + (held.guest % 3)], 1).astype(np.int32))
+    about = replace(prepared.about, groups=(*prepared.about.groups, "third: a", "third: b", "third: c"))
+    grouped = PreparedSet(about, prepared.item_features, {**prepared.parts, "test": two})
+    one, other = (
+        evaluation.evaluate(each, "test", models_of(folder, prepared), lambda name: None, with_peers=False)
+        for each in (prepared, grouped)
+    )
+    assert set(other.rankings["int8"].gaps) == {"parity", "third"}
+    assert other.rankings["int8"].gaps["parity"] == one.rankings["int8"].gaps["parity"]
+    cases = {name: group.cases for name, group in other.rankings["int8"].groups.items()}
+    assert cases["third: a"] + cases["third: b"] + cases["third: c"] == other.cases == one.cases
+
+
+def test_some_guests_are_evenly_chosen_and_wholly_measured(folder: Path, prepared: PreparedSet) -> None:
+    found = evaluation.evaluate(
+        prepared, "test", models_of(folder, prepared), lambda name: None, with_peers=False, guests_max=60
+    )
+    assert (found.guests, found.cases) == (60, 120)  # a guest of this set has two
+    assert list(found.rankings) == ["popularity", "float", "int8"]
+    assert list(found.forecasts) == ["share taken", "float", "int8"]
+
+
+def test_what_had_been_done_before_parts_the_cases(folder: Path, prepared: PreparedSet) -> None:
+    found = evaluation.evaluate(prepared, "test", models_of(folder, prepared), lambda name: None, with_peers=False)
+    pasts = found.rankings["int8"].pasts
+    assert set(pasts) == {"1 to 4", "5 to 11"}
+    assert sum(group.cases for group in pasts.values()) == found.cases
 
 
 def test_the_card_says_what_was_measured(folder: Path, prepared: PreparedSet) -> None:
     found = evaluation.evaluate(prepared, "test", models_of(folder, prepared), lambda name: None, with_peers=False)
     manifest, _ = unpack((folder / RELEASE_FILE).read_bytes())
     card = write(folder, manifest, found, "a recipe").read_text()
-    for told in (manifest.network_sha256, manifest.licence, "a recipe", "## By group", "| int8 |"):
+    for told in (manifest.network_sha256, manifest.licence, "a recipe", "### By group", "| int8 |", "by chance up to"):
         assert told in card
     assert str(found.rankings["int8"].figures["NDCG@5"]) in card
-    for name in ("recall", "calibration", "float_int8", "groups"):
+    for name in ("recall", "calibration", "float_int8", "groups", "pasts", "exposure"):
         assert f"({name}.svg)" in card
         assert (folder / f"{name}.svg").read_bytes().startswith(b"<?xml")
     before = (folder / "recall.svg").read_bytes()
@@ -196,12 +246,22 @@ def test_a_whole_run_by_commands(tmp_path: Path, prepared: PreparedSet, capsys: 
     data, model = str(tmp_path / "set"), str(tmp_path / "model")
     small = prepared.parts["train"].take(np.arange(200))
     sets.save(PreparedSet(prepared.about, prepared.item_features, dict.fromkeys(sets.PARTS, small)), tmp_path / "set")
+    twin, sizes = str(tmp_path / "twin"), ["--epochs", "1", "--width", "8", "--hidden", "8"]
     for command in (
-        ["train", data, "--out", model, "--epochs", "1", "--width", "8", "--hidden", "8"],
+        ["train", data, "--out", model, *sizes],
+        ["train", data, "--out", twin, *sizes, "--without", "item-3", "--without", "item-7"],
         ["quantise", data, model, "--version", "7"],
-        ["evaluate", data, model, "--no-peers"],
+        ["quantise", data, twin, "--version", "7-cold"],
+        ["evaluate", data, model, "--no-peers", "--cold", twin],
         ["card", data, model],
     ):
         app(command, standalone_mode=False)
-    assert (tmp_path / "model" / "CARD.md").read_text().startswith("# Preference model 7")
-    assert "int8" in capsys.readouterr().out
+    card = (tmp_path / "model" / "CARD.md").read_text()
+    assert card.startswith("# Preference model 7")
+    assert "item-3, item-7" in card
+    assert "(new_items.svg)" in card
+    assert "int8, new item" in capsys.readouterr().out
+    with pytest.raises(BadData, match="trained with every item"):
+        app(["evaluate", data, model, "--no-peers", "--cold", model], standalone_mode=False)
+    with pytest.raises(typer.BadParameter, match="not in the set: item-99"):
+        app(["train", data, "--out", twin, "--without", "item-99"], standalone_mode=False)
