@@ -3,8 +3,9 @@
 # make soak    many more simulated voyages with faults (SEEDS=1000; SEEDS=1 FROM=4711 replays one)
 # make lint    ruff, mypy strict on both sides, import rules
 # make bench   the README's figures, measured here
+# make starter  the model that ships, trained anew (VERSION=starter-1)
 # Each sets up .venv first: see tools/setup.sh for what it installs.
-.PHONY: help demo test soak lint bench setup setup-tests clean
+.PHONY: help demo test soak lint bench starter setup setup-tests clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -42,5 +43,8 @@ soak: setup
 bench: setup
 	@PYTHONPATH=tools $(PY) -m bench $(ARGS)
 
+starter: setup-tests
+	@nice -n 10 $(PY) tools/make_starter.py --work .venv/starter --version $(VERSION)
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-tflite .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
+TFLITE=.venv-tflite
 TRAIN=""
 PACKAGES="pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev pkg-config opensc pcsc-tools python3-venv"
 SYSTEM_STAMP=$VENV/.system-packages
@@ -82,6 +83,24 @@ install_python() {
     printf '%s' "$wanted$TRAIN" >$VENV/.steward
 }
 
+# The older runtime of models, which wants the older NumPy: tests run the same files in both.
+install_tflite() {
+    codecs=$(grep -E '^(cbor2|cffi|cryptography|pycparser|zstandard)==' constraints.txt)
+    wanted="$(cat constraints-tflite.txt) $codecs"
+    [ "$(cat $TFLITE/.steward 2>/dev/null)" != "$wanted" ] || return 0
+    if ! python3.11 -c 'import venv' 2>/dev/null; then
+        say "no Python 3.11 here, the newest that tflite-runtime is made for: tests of both runtimes are off."
+        return 0
+    fi
+    say "downloading tflite-runtime and its NumPy, pinned in constraints-tflite.txt, into $TFLITE"
+    python3.11 -m venv --clear $TFLITE &&
+        $TFLITE/bin/python -m pip --disable-pip-version-check -q --retries 2 install --only-binary :all: \
+            -r constraints-tflite.txt $codecs ||
+        { say "could not make $TFLITE; what Python said is above. Tests of both runtimes are off."; return 0; }
+    printf '%s' "$wanted" >$TFLITE/.steward
+}
+
 system_packages
 [ "${1:-}" = --system-only ] || install_python
+[ "${1:-}" != --tests ] || install_tflite
 [ ! -d $VENV ] || [ $tried_all = no ] || touch "$SYSTEM_STAMP"

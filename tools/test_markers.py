@@ -43,12 +43,19 @@ def missing_postgres() -> list[str]:
     return [] if found else ["PostgreSQL's server programs (apt-get install postgresql)"]
 
 
+def missing_tflite() -> list[str]:
+    """Whether tools/setup.sh --tests could make the environment of the older runtime."""
+    found = (Path(__file__).resolve().parents[1] / ".venv-tflite" / ".steward").exists()
+    return [] if found else [".venv-tflite (install Python 3.11 beside this one, then run make test again)"]
+
+
 def main() -> int:
     lacking = {
         "pcsc": missing_pcsc(),
         "chromium": missing_program("chromium", "chromium"),
         "mosquitto": missing_program("mosquitto", "mosquitto"),
         "postgres": missing_postgres(),
+        "tflite": missing_tflite(),
     }
     absent = [marker for marker, problems in lacking.items() if problems]
     for marker in absent:
