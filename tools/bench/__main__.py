@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from bench import applet, catchup, freeze, ingest, link, linkbytes, lookups, rank, store, tap, voyages
+from bench import applet, catchup, decisions, freeze, ingest, link, linkbytes, lookups, rank, store, tap, voyages
 
 BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any], Console], None]]] = {
     "tap": (tap.run, tap.show),
@@ -21,6 +21,7 @@ BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any],
     "link": (link.run, link.show),
     "lookups": (lookups.run, lookups.show),
     "rank": (rank.run, rank.show),
+    "decisions": (decisions.run, decisions.show),
     "freeze": (freeze.run, freeze.show),
     "bytes": (linkbytes.run, linkbytes.show),
     "catchup": (catchup.run, catchup.show),
