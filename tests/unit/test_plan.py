@@ -194,11 +194,13 @@ def test_the_day_holds_what_the_checks_look_for(ship: tuple[Cast, Plan]) -> None
 def test_crew_are_signed_in_for_what_they_do_and_guests_are_on_the_manifest(ship: tuple[Cast, Plan]) -> None:
     cast, plan = ship
     signed_in = {step.crew: step.at for step in steps_of(plan) if isinstance(step, SignIn)}
+    issued = {step.band: step.person for step in steps_of(plan) if isinstance(step, Encode)}
+    wearer = {person.band: person.key for person in cast.people} | issued
     assert set(signed_in) == {person.key for person in cast.crew}
     for step in steps_of(plan):
         if isinstance(step, Greet | Note | Recover | Find | BreakGlass | TakeBack):
             assert signed_in[step.crew] < step.at, step
-            guest = step.band if isinstance(step, Greet) else step.person
+            guest = wearer[step.band] if isinstance(step, Greet) else step.person
             assert not cast.person(guest).late
         elif isinstance(step, Void) and step.second:
             assert cast.person(step.second).duty.role == "purser"  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from typer.testing import CliRunner
@@ -17,8 +18,8 @@ from steward.domain.offers import ASK_AGAIN_AFTER_S, OFFERS_A_DAY_MAX, PPM, Offe
 from steward.domain.pastexport import DeedLine, Shown, encode_deed, read_export
 from voyage.__main__ import app
 from voyage.taste_check import Case, cases_of, check
-from voyage.taste_days import DAY, Stay, make_stays, make_voyage
-from voyage.taste_guests import NEVER, make_traveller
+from voyage.taste_days import DAY, Stay, make_fleet, make_stays, make_voyage
+from voyage.taste_guests import FOREIGN, LANGUAGES, NEVER, Age, make_traveller
 from voyage.taste_world import (
     COMPANY,
     FOLLOWS,
@@ -48,7 +49,7 @@ def stays(world: World) -> list[Stay]:
 
 @pytest.fixture(scope="module")
 def cases(world: World, stays: list[Stay]) -> list[list[Case]]:
-    return cases_of(stays, {item_id: place for place, item_id in enumerate(world.ids)})
+    return cases_of(stays, world.items)
 
 
 def taken(stays: list[Stay]) -> list[DeedLine]:
@@ -79,7 +80,7 @@ def test_every_word_of_the_tables_is_in_the_catalogue(world: World) -> None:
     tags = {tag for item in world.items for tag in item.tags}
     assert categories == set(WANTED_AT)
     assert {*TIRED, *FOLLOWS, *(after for each in FOLLOWS.values() for after in each)} <= categories
-    loads = (*INTERESTS, *(own for _, own in COMPANY.values()), *WEATHER.values(), {LAND: 1.0})
+    loads = (*INTERESTS, *(own for _, own in COMPANY.values()), *WEATHER.values(), FOREIGN, {LAND: 1.0})
     assert {tag for each in loads for tag in each} == tags
     assert {len(shifts) for shifts, _ in COMPANY.values()} == {len(INTERESTS)}
     assert {item.outlet for item in world.items} == set(KINDS)
@@ -191,6 +192,29 @@ def test_company_weather_and_hour_change_what_is_taken(world: World, stays: list
     assert None in {deed.moment.weather for deed in deeds}
 
 
+def test_age_and_language_shift_what_is_done_and_are_in_no_deed(world: World, stays: list[Stay]) -> None:
+    per_day = {age: [len(stay.choices) for stay in stays if stay.person.age is age] for age in Age}
+    assert fmean(per_day[Age.OLD]) < 0.9 * fmean(per_day[Age.MIDDLE])
+    own = next(iter(LANGUAGES))
+    learning = {item.id for item in world.items if "learning" in item.tags}
+    ours, theirs = (taken([stay for stay in stays if (stay.person.language == own) is same]) for same in (True, False))
+    assert share(theirs, learning) < 0.8 * share(ours, learning)
+    deeds = b"".join(encode_deed(deed) for stay in stays[:50] for deed in stay.deeds)
+    words = ("age", "language", *Age, *LANGUAGES)
+    assert not any(f'"{word}"'.encode() in deeds for word in words)
+
+
+def test_ships_follow_one_another_and_each_is_its_own(world: World) -> None:
+    fleet = list(make_fleet(SEED, 3, 4))
+    assert fleet == list(make_fleet(SEED, 3, 4))
+    assert [stay.guest for stay in fleet] == [f"{number:016x}" for number in range(12)]
+    assert fleet[:4] == list(make_stays(world, SEED, 4))
+    spans = [[deed.moment.now_s for stay in fleet[ship : ship + 4] for deed in stay.deeds] for ship in (0, 4, 8)]
+    assert all(max(one) < min(other) for one, other in pairwise(spans))
+    other = list(make_stays(make_world(SEED + 1), SEED + 1, 4, first=4))
+    assert [stay.person for stay in fleet[4:8]] == [stay.person for stay in other]
+
+
 def test_nobody_eats_two_main_courses_in_a_row(world: World, stays: list[Stay]) -> None:
     main = {item.id for item in world.items if item.category == "main-course"}
     dinner = [deed for deed in taken(stays) if deed.offer is None]
@@ -216,7 +240,11 @@ def test_the_choices_kept_are_the_chances_that_were_drawn_from(cases: list[list[
 
 
 def test_rankers_differ_in_the_order_they_do_on_real_days(world: World, cases: list[list[Case]]) -> None:
-    for figures in check(cases, len(world.items)).values():
+    found = check(cases, len(world.items))
+    here = {each.ranker: each.ndcg5 for each in found["here"]}
+    assert max(here.values()) == here["oracle"] > 1.2 * here["Markov, last three"]
+    assert here["Markov, last three"] > here["popularity by hour"] > here["popularity"]
+    for figures in (found["new"], found["all"]):
         ndcg5 = {each.ranker: each.ndcg5 for each in figures}
         assert all(0.001 < each.ndcg5_half < 0.03 for each in figures)
         assert ndcg5["popularity"] * 1.03 < ndcg5["item-kNN"] < ndcg5["Markov, last three"] / 1.05
@@ -236,7 +264,7 @@ def test_a_ranking_without_a_clue_is_no_better_than_chance(world: World, cases: 
 
 def test_a_catalogue_with_nothing_open_makes_no_days(world: World) -> None:
     closed = replace(world, open_at=tuple(tuple(() for _ in day) for day in world.open_at))
-    assert all(stay == Stay((), ()) for stay in islice(make_stays(closed, SEED, 2), 2))
+    assert all((stay.deeds, stay.choices) == ((), ()) for stay in islice(make_stays(closed, SEED, 2), 2))
 
 
 def test_one_item_is_enough() -> None:
@@ -247,12 +275,14 @@ def test_one_item_is_enough() -> None:
 
 
 def test_the_command_writes_both_files_once_and_shows_figures(tmp_path: Path) -> None:
-    deeds, catalogue = tmp_path / "deeds.jsonl", tmp_path / "catalogue.json"
-    words = ["tastes", "--deeds", str(deeds), "--catalogue", str(catalogue), "--guests", "20", "--check"]
+    deeds, catalogue, groups = (tmp_path / name for name in ("deeds.jsonl", "catalogue.json", "groups.csv"))
+    words = ["tastes", "--deeds", str(deeds), "--catalogue", str(catalogue), "--groups", str(groups)]
+    words += ["--guests", "20", "--check"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "made-up guests" in done.output
-    assert done.output.count("oracle") == 2
+    assert done.output.count("oracle") == 3
+    assert len(groups.read_text().splitlines()) == 21
     assert read_export(deeds.read_bytes().splitlines(keepends=True))[0].made_up
     before = deeds.read_bytes(), catalogue.read_bytes()
     again = CliRunner().invoke(app, words)
@@ -260,5 +290,15 @@ def test_the_command_writes_both_files_once_and_shows_figures(tmp_path: Path) ->
     assert (deeds.read_bytes(), catalogue.read_bytes()) == before
 
 
-def test_the_command_asks_what_it_is_to_do() -> None:
-    assert CliRunner().invoke(app, ["tastes"]).exit_code == 2
+@pytest.mark.parametrize("words", [[], ["--groups", "g.csv", "--check"], ["--deeds", "d", "--model", "m.model"]])
+def test_the_command_asks_what_it_is_to_do(words: list[str]) -> None:
+    assert CliRunner().invoke(app, ["tastes", *words]).exit_code == 2
+
+
+def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path) -> None:
+    words = ["tastes", "--check", "--guests", "2", "--model"]
+    gone = CliRunner().invoke(app, [*words, str(tmp_path / "none.model")])
+    (tmp_path / "junk.model").write_bytes(b"junk")
+    junk = CliRunner().invoke(app, [*words, str(tmp_path / "junk.model")])
+    assert (gone.exit_code, "cannot be read" in gone.output) == (1, True)
+    assert (junk.exit_code, "no mark of a preference model" in " ".join(junk.output.split())) == (1, True)

@@ -16,6 +16,7 @@ from voyage.observed import (
     DoorTry,
     EpochAshore,
     EventSeen,
+    FlipSeen,
     Folio,
     FolioLine,
     FreezeSeen,
@@ -26,6 +27,7 @@ from voyage.observed import (
     OutageSeen,
     Served,
     Signal,
+    SuggestionSeen,
     TillTry,
 )
 
@@ -114,7 +116,8 @@ def good_day() -> Observed:
         ledger=LedgerFacts(True, 0, len(posted), sum(t.amount_minor for t in posted) - 5_500),
         events=[EventSeen(1, seq, *event) for seq, event in enumerate(log, 1)],
         bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(22)],
-        served=[served("accept"), served("not_now"), served("wrong", allergies=())],
+        served=[served("accept"), served("not_now", title="Lemonade"), served("wrong", allergies=())],
+        suggestions=[suggestion("model"), suggestion("popular", flips=()), suggestion("chance", flips=())],
         care=[
             CareSeen(kind, True, "seen") for kind in ("note", "recovery", "put right", "search", "emergency", "consent")
         ],
@@ -132,6 +135,12 @@ def good_day() -> Observed:
 def served(says: str, **changes: object) -> Served:
     made = Served("c1", "a", 80.0, True, True, 400, "Espresso", says, allergies=("nuts",), diet=("vegan",))
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def suggestion(means: str, **changes: object) -> SuggestionSeen:
+    told, found = ("lemonade", 2), ("lemonade", 2)
+    flips = (FlipSeen("history", told, found),)
+    return replace(SuggestionSeen("a", "espresso", "m", "accept", means, flips, flips), **changes)  # type: ignore[arg-type]
 
 
 def folio(person: str, *lines: tuple[str, str | None, int]) -> Folio:
@@ -329,6 +338,16 @@ BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
     ("against a diet", "suggestions_safe", lambda s: swap_each(s, "served", title="Iced coffee")),
     ("not in the catalogue", "suggestions_safe", lambda s: swap_each(s, "served", title="Yacht")),
     ("nobody to be careful with", "suggestions_safe", lambda s: swap_each(s, "served", allergies=(), diet=())),
+    ("the same again after a no", "suggestions_follow", lambda s: s.served.append(served("accept"))),
+    ("the same for everybody", "suggestions_follow", lambda s: swap_each(s, "served", title="Espresso", says="accept")),
+    ("a suggestion without a reason", "suggestions_explained", lambda s: s.suggestions.append(suggestion(""))),
+    ("a model that could not say why", "suggestions_explained", lambda s: s.suggestions.append(suggestion("unsaid"))),
+    ("no model at all", "suggestions_explained", lambda s: swap_each(s, "suggestions", means="popular")),
+    ("a switch that did something else", "reasons_hold", lambda s: swap_each(
+        s, "suggestions", flips=(FlipSeen("hour", ("lemonade", 2), ("lemonade", 3)),))),
+    ("a claim that does not hold", "reasons_hold", lambda s: swap_each(
+        s, "suggestions", claims=(FlipSeen("as it was", ("espresso", 1), ("lemonade", 1)),))),
+    ("no switch was tried", "reasons_hold", lambda s: swap_each(s, "suggestions", flips=())),
     ("nobody was asked", "second_person", lambda s: swap_each(s, "corrections", approved=0)),
     ("one person was enough", "second_person", lambda s: swap_each(s, "corrections", waited=False)),
     ("a look-up is not logged", "look_ups_logged", lambda s: swap(s, "looks", logged={"token:desk": 1, "c1": 1})),

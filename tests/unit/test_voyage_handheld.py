@@ -18,6 +18,7 @@ REF, OTHER = "00000000000000a1", "00000000000000a2"
 OFFER, APPROVAL = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 TOKEN = "ab" * 32
 CARD = f"""<h1>Fern</h1><p class="thing">Tea &amp; cake <span class="price">4.50 EUR</span></p>
+<ul class="why"><li>Had twice &amp; liked</li><li>Popular</li></ul>
 <form action="/crew/offers/{OFFER}"><input type="hidden" name="csrf" value="{TOKEN}"></form>
 <form action="/crew/cases/77aa/close"></form>"""
 Answers = Callable[[httpx.Request], httpx.Response]
@@ -63,6 +64,7 @@ async def test_a_card_is_read_as_a_browser_shows_it(hand: Handheld, pages: Pages
     pages.table[f"GET /crew/guests/{REF}"] = httpx.Response(200, text=CARD)
     card = await hand.card(REF, offering=True)
     assert (card.offer, card.title, card.case) == (OFFER, "Tea & cake", "77aa")
+    assert card.why == "Had twice & liked"
     assert "Tea & cake" in card.text
     assert hand.looks == 2, "the guest, and what to suggest"
     await hand.card(REF, offering=False)

@@ -23,6 +23,9 @@ from voyage.shore import Shore
 from voyage.systems import Systems
 from voyage.wrists import VirtualBand
 
+_DAY_S = 86_400
+_ROUTE = (("Bergen", -1), ("Tromsø", 1))  # calls by their day: today is at sea
+
 
 @dataclass(slots=True)
 class Aboard:
@@ -76,6 +79,15 @@ async def import_guests(aboard: Aboard, cast: Cast, base_url: str) -> dict[str, 
     if len(refs) != len(people):
         raise ShipError(f"the import took {len(refs)} of {len(people)} guests: look at {file}")
     return {person.key: refs[number] for number, person in enumerate(people, 2)}
+
+
+async def tell_the_day(desk: Desk) -> None:
+    """The bridge tells the weather and when the ship is where: yesterday in port, today at sea."""
+    noon_s = int(datetime.now(UTC).timestamp()) // _DAY_S * _DAY_S + _DAY_S // 2
+    ashore_s = 6 * 3600
+    calls = [(port, noon_s + days * _DAY_S - ashore_s, noon_s + days * _DAY_S + ashore_s) for port, days in _ROUTE]
+    await desk.set_port_calls(calls)
+    await desk.tell_weather("cloudy")
 
 
 async def seat_purser(aboard: Aboard) -> None:

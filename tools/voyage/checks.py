@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from voyage import checks_reasons as reasons
 from voyage import checks_shore as shore
 from voyage.cast import BANDS_MIN
 from voyage.observed import DoorTry, Observed, TillTry
@@ -263,6 +264,9 @@ CHECKS: tuple[Named, ...] = (
     ("bands_are_real", "Every band is a MicroPython process", bands_are_real),
     ("crew_served", "Cards appear at the handheld, answers are kept", shore.crew_served),
     ("suggestions_safe", "No suggestion goes against a guest", shore.suggestions_safe),
+    ("suggestions_follow", "Suggestions follow what guests say", reasons.suggestions_follow),
+    ("suggestions_explained", "Every suggestion has its reasons", reasons.suggestions_explained),
+    ("reasons_hold", "Reasons hold when they are tried", reasons.reasons_hold),
     ("second_person", "Large corrections need a second person", shore.second_person),
     ("look_ups_logged", "Look-ups logged are look-ups made", shore.look_ups_logged),
     ("freeze_in_time", "A frozen band is refused within a second", shore.freeze_in_time),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -147,6 +147,14 @@ class Desk(Client):
     async def record_consents(self, ref: str, words: Mapping[str, bool]) -> Json:
         """What a guest says now, by purpose."""
         return await self.looking(self.put(f"/v1/guests/{ref}/consents", {"consents": words}))
+
+    async def tell_weather(self, weather: str) -> Json:
+        return await self.put("/v1/weather", {"weather": weather})
+
+    async def set_port_calls(self, calls: Sequence[tuple[str, int, int]]) -> Json:
+        """(port, from, to) in unix seconds, in order."""
+        listed = [{"port": port, "from_s": from_s, "to_s": to_s} for port, from_s, to_s in calls]
+        return await self.put("/v1/port-calls", {"calls": listed})
 
     async def check_in(self, person: Person) -> str:
         """The guest's reference."""

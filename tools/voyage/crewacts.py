@@ -108,7 +108,8 @@ class CrewActs:
                 diet=profile.diet,
             )
         )
-        what = f"{_SAYS[step.says]} {card.title}" if card.offer else "nothing to suggest"
+        why = f" ({card.why})" if card.why else ""
+        what = f"{_SAYS[step.says]} {card.title}{why}" if card.offer else "nothing to suggest"
         self._tell(f"{label} · known at the {handheld.duty.station} handheld; {what}", GOOD if card.offer else BAD)
 
     async def _note(self, handheld: Handheld, step: Note) -> None:

@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from voyage.aboard import Aboard
+from voyage.cast import PRIVACY_OFFICER
 from voyage.client import Client, Gateway
 from voyage.handheld import Handheld
-from voyage.observed import AshoreSeen, EpochAshore, EventSeen, LinkSeen, LooksSeen
+from voyage.observed import AshoreSeen, EpochAshore, EventSeen, LinkSeen, LooksSeen, Observed
 from voyage.relay import Relay
 from voyage.ship import GATEWAY
 from voyage.shore import Shore
@@ -22,13 +24,26 @@ SETTLE_LIMIT_S = 20.0  # for figures that the gateway reads anew every few secon
 _POLL_S = 0.1
 
 
+async def collect(aboard: Aboard, refs: Mapping[str, str], by_hand: Collection[str], seen: Observed) -> None:
+    """All of it. The order matters: reading the look-ups makes none. by_hand: people whose bands others tapped, too."""
+    http, shore = aboard.http, aboard.shore
+    read = await read_looks(http, aboard.handhelds, refs, aboard.lookers(), PRIVACY_OFFICER)
+    auditor = Client(http, aboard.tokens.auditor)
+    seen.events = await all_ashore(auditor, shore, await read_events(auditor))
+    seen.looks = looks_seen(read, seen.events, frozenset(refs[one] for one in by_hand if one in aboard.handhelds))
+    seen.ashore = await read_ashore(http, shore, aboard.catalogue)
+    seen.link = await read_link(http, aboard.relay, seen.events)
+
+
 async def read_events(client: Client, known: Collection[EventSeen] = ()) -> list[EventSeen]:
     """The event log page by page, after what is `known` already."""
     events = list(known)
     for _ in range(EVENT_PAGES_MAX):
         after = events[-1].seq if events else 0
         page = await client.get(f"/v1/events?after={after}&limit={EVENT_PAGE}")
-        events += [EventSeen(page["epoch"], e["seq"], e["name"].upper(), e["payload"]) for e in page["events"]]
+        events += [
+            EventSeen(page["epoch"], e["seq"], e["name"].upper(), e["payload"], e["at_s"]) for e in page["events"]
+        ]
         if not page["events"]:
             return events
     raise TimeoutError(f"more than {EVENT_PAGES_MAX} pages of events")

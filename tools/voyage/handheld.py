@@ -27,7 +27,9 @@ HOME = "/crew"
 _AGAIN_S = 1.0
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 _OFFER = re.compile(r"/crew/offers/([0-9a-f]{32})")
+_EARLIER = 'class="earlier"'  # what was answered before, shown below what is suggested
 _THING = re.compile(r'<p class="thing">([^<]+) <span')
+_WHY = re.compile(r'<ul class="why"><li>([^<]+)</li>')
 _CASE = re.compile(r"/crew/cases/([0-9a-f]+)/close")
 _HIT = re.compile(r"/crew/guests/([0-9a-f]{16})")
 _APPROVAL = re.compile(r"/approvals/([0-9a-f]{32})")
@@ -39,11 +41,12 @@ InField = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A guest's card as it was shown. offer: empty if nothing was suggested."""
+    """A guest's card as it was shown. offer: empty if nothing was suggested. why: the first reason that is given."""
 
     text: str
     offer: str = ""
     title: str = ""
+    why: str = ""
     case: str = ""
 
 
@@ -180,12 +183,14 @@ class Handheld:
         return self._card(self._check(answer), False)
 
     def _card(self, text: str, offering: bool) -> Card:
-        self.looks += 1 + (offering and self.duty.sells)
-        offer, thing, case = _OFFER.search(text), _THING.search(text), _CASE.search(text)
+        self.looks += 1 + (offering and self.duty.sells) + (_EARLIER in text)
+        thing, why, case = _THING.search(text), _WHY.search(text), _CASE.search(text)
+        offer = _OFFER.search(text) if thing else None
         return Card(
             html.unescape(text),
             offer[1] if offer else "",
             html.unescape(thing[1]).strip() if thing else "",
+            html.unescape(why[1]).strip() if why else "",
             case[1] if case else "",
         )
 

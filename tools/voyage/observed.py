@@ -119,6 +119,7 @@ class EventSeen:
     seq: int
     type: str
     payload: Mapping[str, object]
+    at_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,50 @@ class Served:
     says: str
     allergies: tuple[str, ...] = field(default=(), repr=False)
     diet: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FlipSeen:
+    """A change, such as signals of a guest switched off: what was told that would come of it, and what did.
+
+    told, found: (what is offered first then, the place of what had been suggested; 0: not at all).
+    """
+
+    change: str
+    told: tuple[str, int]
+    found: tuple[str, int]
+
+    @property
+    def holds(self) -> bool:
+        return self.told == self.found
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionSeen:
+    """A suggestion, and its reasons. means: how it came to be, or the code by which no reason is given.
+
+    claims: all that was told, and what the gateway finds by deciding anew. flips: what the demo found by switches.
+    """
+
+    person: str
+    item: str
+    ranker: str
+    answer: str
+    means: str = ""
+    claims: tuple[FlipSeen, ...] = ()
+    flips: tuple[FlipSeen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSeen:
+    """What `steward lift report` says of an arm: share accepted, with its 95 % interval; None: no offer yet."""
+
+    arm: str
+    guests: int
+    offers: int
+    accepted: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +299,8 @@ class Observed:
     bands: list[BandFacts] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
     care: list[CareSeen] = field(default_factory=list)
+    suggestions: list[SuggestionSeen] = field(default_factory=list)
+    arms: tuple[ArmSeen, ...] = ()
     freezes: list[FreezeSeen] = field(default_factory=list)
     looks: LooksSeen | None = None
     ashore: AshoreSeen | None = None

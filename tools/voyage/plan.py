@@ -111,9 +111,11 @@ def _family() -> list[Step]:
         Door(_at("08:20"), "5012-a", "cabin-5012"),
         Door(_at("08:25"), "5012-a", "cabin-5014"),
         Door(_at("10:40"), "5012-a", "spa", "zone_not_allowed"),
+        Greet(_at("11:30"), "5012-a", "crew-1", "accept"),
         Buy(_at("12:30"), "5012-a", "bistro", "family lunch", 8640, name="family-lunch"),
         Door(_at("15:10"), "5012-a", "kids-club"),
         Dispute(_at("16:30"), "family-lunch", "reject"),
+        Greet(_at("18:40"), "5012-a", "crew-1", "not_now"),
         Buy(_at("19:30"), "5012-a", "bistro", "family dinner", 14250, proof=(PHOTO,)),
         Door(_at("21:40"), "5012-a", "cabin-5014"),
     ]
@@ -142,6 +144,7 @@ def _dispute_upheld() -> list[Step]:
         Buy(_at("11:15"), "5012-b", "pool-bar", "deck chair", 1500, name="deck-chair"),
         Dispute(_at("13:30"), "deck-chair", "uphold"),
         Greet(_at("18:05"), "5012-b", "crew-1", "accept"),
+        Greet(_at("19:10"), "5012-b", "crew-1", "accept"),
         Door(_at("20:15"), "5012-b", "cabin-5012"),
     ]
 
@@ -198,6 +201,7 @@ def _lost_band() -> list[Step]:
         Door(_at("14:20"), "spare-1", "cabin-5016"),
         Door(_at("14:40"), "5016-a", "cabin-5016", "frozen"),
         Door(_at("15:00"), "5016-b", "cabin-5016"),
+        Greet(_at("15:10"), "5016-b", "crew-1", "accept"),
         Door(_at("15:20"), "spare-1", "spa"),
         Buy(_at("18:40"), "spare-1", "bistro", "dinner for two", 7960),
         Door(_at("22:00"), "5016-a", "gangway-1", "frozen"),
@@ -217,7 +221,10 @@ def _swapped_band() -> list[Step]:
         Door(_at("12:00"), "spare-2", "cabin-5018"),
         EveryDoor(_at("12:40"), "5018-a"),
         Buy(_at("15:30"), "5018-a", "atrium", "cocktail", 1250, "superseded"),
+        Greet(_at("16:50"), "spare-2", "crew-1", "wrong"),
         Buy(_at("17:30"), "spare-2", "atrium", "cocktail", 1250),
+        Greet(_at("18:20"), "spare-2", "crew-1", "not_now"),
+        Greet(_at("20:30"), "spare-2", "crew-1", "accept"),
         Door(_at("21:20"), "spare-2", "cabin-5018"),
     ]
 
@@ -228,6 +235,7 @@ def _killed() -> list[Step]:
         Torn(_at("13:20"), "5018-b", "atrium", "lunch menu", 2150, how=KILLED),
         Door(_at("13:50"), "5018-b", "cabin-5018"),
         Greet(_at("16:15"), "5018-b", "crew-1", "not_now"),
+        Greet(_at("17:45"), "5018-b", "crew-1", "accept"),
     ]
 
 
@@ -264,6 +272,7 @@ def _pin_and_duplicate() -> list[Step]:
         Buy(_at("13:05"), "5022-a", "atrium", "round of drinks", 2750, "duplicate_tap"),
         Buy(_at("13:10"), "5022-a", "atrium", "second round", 2750, allow_duplicate=True),
         Greet(_at("17:20"), "5022-a", "crew-1", "wrong"),
+        Greet(_at("18:10"), "5022-a", "crew-1", "accept"),
         Door(_at("18:30"), "5022-a", "cabin-5024", "wrong_cabin"),
         Door(_at("18:35"), "5022-a", "cabin-5022"),
     ]

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 START_LIMIT_S = 30.0
@@ -93,8 +93,10 @@ class ServiceProcess:
         return ServiceDied(f"{self._name} {how}. Its last words:\n{self.last_words()}")
 
 
-async def run_steward(*command: str) -> str:
-    """A `steward` command, as somebody would type it; what it printed. Raises ShipError if it fails."""
+async def run_steward(*command: str, also: Collection[int] = ()) -> str:
+    """A `steward` command, as somebody would type it; what it printed. Raises ShipError if it ends otherwise than
+    with 0 or one of `also`.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "steward", *command),
         stdin=asyncio.subprocess.DEVNULL,
@@ -111,7 +113,7 @@ async def run_steward(*command: str) -> str:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode:
+    if process.returncode not in (0, *also):
         said = "\n".join(f"  {line[:LOG_LINE_SHOWN]}" for line in err.decode(errors="replace").splitlines()[-3:])
         raise ShipError(f"`steward {' '.join(command[:3])}` ended with code {process.returncode}:\n{said}")
     return out.decode()

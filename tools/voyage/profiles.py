@@ -19,11 +19,12 @@ SURNAME = "Example"  # what everybody on board is called: nobody can take them f
 _LANGUAGES = ("en", "nb", "de", "en", "es", "fr")
 _ALLERGIES = ("", "nuts", "", "milk gluten", "", "", "fish")
 _DIETS = ("", "", "vegan", "", "no_alcohol")
+_COMPANY = ("", "", "business", "", "couple", "", "friends")  # as bookings say it; most say nothing
 _AGREEING = (0, 1, 3, 4, 6, 7, 9)  # of ten, those who let their own history choose; the rest were not asked
 COLUMNS = (
     *("booking", "guest", "cabin", "cabin_2", "zones", "preferred_name", "full_name", "language", "age_group"),
     *("crew_role", "crew_outlets", "from", "to", "currency", "stay_minor", "day_minor", "verify_above_minor"),
-    *("allergies", "diet", "photo", "consents"),
+    *("allergies", "diet", "photo", "consents", "company"),
 )
 
 
@@ -36,6 +37,7 @@ class MadeUp:
     allergies: tuple[str, ...] = field(repr=False)
     diet: tuple[str, ...] = field(repr=False)
     consents: tuple[str, ...]
+    company: str = ""
 
     @property
     def full_name(self) -> str:
@@ -56,6 +58,7 @@ def _profile(number: int) -> MadeUp:
         tuple(_ALLERGIES[number % len(_ALLERGIES)].split()),
         tuple(_DIETS[number % len(_DIETS)].split()),
         ("personal_service", "photo", "suggestions") if number % 10 in _AGREEING else ("personal_service", "photo"),
+        _COMPANY[number % len(_COMPANY)],
     )
 
 
@@ -82,5 +85,5 @@ def _row(person: Person, profile: MadeUp, today: date) -> tuple[object, ...]:
         *(person.duty.role if person.duty else "", "", first, last if person.stay_over else last + timedelta(2)),
         *(CURRENCY, purse.stay_minor, purse.day_minor, purse.verify_above_minor),
         *(" ".join(profile.allergies), " ".join(profile.diet), f"{person.key}.png"),
-        " ".join(profile.consents),
+        *(" ".join(profile.consents), "" if person.child or person.crew else profile.company),
     )

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -52,6 +53,7 @@ def build_report(
             "events": len(seen.events),
             "link": _link(seen),
             "look_ups": sum(seen.looks.logged.values()) if seen.looks else 0,
+            "suggestions": _suggestions(seen),
             "cards_shown": len(seen.served),
             "card_ms": [round(s.ms, 1) for s in seen.served],
             "freeze_to_refusal_s": {
@@ -82,6 +84,24 @@ def _link(seen: Observed) -> dict[str, Any]:
     if seen.outage is not None:
         figures["outage"] = asdict(seen.outage)
     return figures
+
+
+def _suggestions(seen: Observed) -> dict[str, Any]:
+    """told: changes that were told of; as_told: those by which it came as told. acceptance: by arm, 95 % interval."""
+    made = seen.suggestions
+    switched = [flip for s in made for flip in s.flips]
+    claimed = [claim for s in made for claim in s.claims]
+    return {
+        "made": len(made),
+        "by": dict(Counter(s.ranker for s in made)),
+        "explained": dict(Counter(s.means for s in made)),
+        "answers": dict(Counter(s.answer for s in made)),
+        "switches_tried": len(switched),
+        "switches_as_told": sum(one.holds for one in switched),
+        "claims_tried": len(claimed),
+        "claims_as_told": sum(one.holds for one in claimed),
+        "acceptance": [asdict(arm) for arm in seen.arms],
+    }
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

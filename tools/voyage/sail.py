@@ -16,10 +16,10 @@ from pathlib import Path
 
 from steward.errors import StewardError
 from voyage import day, evidence, night
-from voyage.aboard import Aboard, admit_all, import_guests, seat_purser
+from voyage.aboard import Aboard, admit_all, import_guests, seat_purser, tell_the_day
 from voyage.acts import Acts, StepFailed
 from voyage.bandproc import BandProcessError, find_micropython
-from voyage.cast import DOOR, ENCODER, PRIVACY_OFFICER, Cast, build_cast
+from voyage.cast import DOOR, ENCODER, Cast, build_cast
 from voyage.checks import run_checks
 from voyage.client import Admin, Client, Desk, Gateway, Purser, Refused, Unreachable
 from voyage.control import DoorControllers
@@ -32,11 +32,21 @@ from voyage.pcscreaders import PcscReaders
 from voyage.plan import DAY_ENDS, DAY_STARTS, FILL_MAX, Plan, build_plan
 from voyage.process import ShipError
 from voyage.profiles import make_up
+from voyage.reasons import try_reasons
 from voyage.relay import Relay
 from voyage.report import build_report, micropython_version, write_report
 from voyage.scene import Lamp
 from voyage.screen import Screen
-from voyage.ship import HOST, GatewayProcess, LinkPlan, check_writable, free_port, make_ship, page_port, settings_text
+from voyage.ship import (
+    HOST,
+    GatewayProcess,
+    LinkPlan,
+    check_writable,
+    free_port,
+    make_ship,
+    page_port,
+    settings_text,
+)
 from voyage.shore import Shore, ShoreProcess, make_shore
 from voyage.tending import first_trouble, in_background, unless_one_dies
 from voyage.verdict import Check
@@ -241,9 +251,11 @@ class Sailing:
             scene.begin("settling folios", len(acts.refs))
             with self._timed("settlement"):
                 await day.settle(acts, aboard.purser, seen, scene.advance, scene.tell)
+            with self._timed("reasons"):
+                seen.suggestions, seen.arms = await try_reasons(aboard, acts.refs, scene)
             scene.begin("comparing with shore")
             with self._timed("comparing"):
-                await self._collect(aboard, acts)
+                await evidence.collect(aboard, acts.refs, self._by_hand, seen)
             scene.figures = await monitor.get("/v1/board")
             await watch.look()
             self._conclude(aboard, acts, micropython)
@@ -264,6 +276,7 @@ class Sailing:
         readers = (await monitor.get("/v1/readers"))["items"]
         aboard.ports = {reader["name"]: reader["port"] for reader in readers} | dict(aboard.pcsc_ports)
         await seat_purser(aboard)
+        await tell_the_day(aboard.desk)
         acts = Acts(
             self._cast,
             {band.band.key: band for band in aboard.bands},
@@ -287,17 +300,6 @@ class Sailing:
             if outage_s:
                 noon = lambda: self._clock.until(OUTAGE_AT)  # noqa: E731 the clock starts with the day
                 group.create_task(watch.outage(outage_s, noon, self._seen, self._scene.tell))
-
-    async def _collect(self, aboard: Aboard, acts: Acts) -> None:
-        """What those outside the gateway say of the day. The order matters: reading the look-ups makes none."""
-        seen, http, shore = self._seen, aboard.http, aboard.shore
-        read = await evidence.read_looks(http, aboard.handhelds, acts.refs, aboard.lookers(), PRIVACY_OFFICER)
-        auditor = Client(http, aboard.tokens.auditor)
-        seen.events = await evidence.all_ashore(auditor, shore, await evidence.read_events(auditor))
-        by_hand = frozenset(acts.refs[person] for person in self._by_hand if person in aboard.handhelds)
-        seen.looks = evidence.looks_seen(read, seen.events, by_hand)
-        seen.ashore = await evidence.read_ashore(http, shore, aboard.catalogue)
-        seen.link = await evidence.read_link(http, aboard.relay, seen.events)
 
     def _conclude(self, aboard: Aboard, acts: Acts, micropython: str) -> None:
         seen = self._seen

@@ -23,6 +23,7 @@ HOST = "127.0.0.1"
 PAGE_PORT = 8470
 SITE = 1
 SHIP, GATEWAY = "aurora", "gw1"
+CONFIG = "steward.toml"  # in the ship's folder
 BROKER = Path("data", "broker")  # in the ship's folder: what the embedded broker keeps
 
 
@@ -128,7 +129,7 @@ def make_ship(folder: Path, cast: Cast, settings: str) -> tuple[Path, Tokens]:
     """Write settings, passphrase, sealed keys and API tokens into `folder`; the settings' path and the tokens."""
     entropy = OsEntropy()
     now_s = int(time.time())
-    config = folder / "steward.toml"
+    config = folder / CONFIG
     config.write_text(settings)
     passphrase = folder / "passphrase"
     with open(passphrase, "x", opener=_private) as file:

@@ -29,8 +29,8 @@ from steward.domain.features import Company, Deed, Moment, Weather
 from steward.domain.offers import ASK_AGAIN_AFTER_S, OFFERS_A_DAY_MAX, PPM, OfferState
 from steward.domain.pastexport import DeedLine, Shown
 from steward.domain.pasts import DEED_OF, ShipDay, moment_at
-from voyage.taste_guests import Traveller, make_traveller
-from voyage.taste_world import KINDS, LAND, SLOT_MIN, SLOTS, TIRED, World
+from voyage.taste_guests import LATE_LANGUAGE, LATE_SLOTS, Person, Traveller, make_traveller
+from voyage.taste_world import KINDS, LAND, SLOT_MIN, SLOTS, TIRED, World, make_world
 
 FIRST_DAY = 20_454  # of unix time: the first voyage leaves on 2026-01-01
 DAY_S = 86_400
@@ -80,8 +80,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """One guest's voyage. choices: for each deed of the guest's own choosing, in order."""
+    """One guest's voyage. guest: as the deeds name them. choices: for each deed of their own choosing, in order."""
 
+    guest: str
+    person: Person
     deeds: tuple[DeedLine, ...]
     choices: tuple[Choice, ...]
 
@@ -101,16 +103,39 @@ class Voyage:
         return self.first_day * DAY_S + 12 * 3600, (self.first_day + len(self.weather) - 1) * DAY_S + 10 * 3600
 
 
-def make_stays(world: World, seed: int, guests: int, sharpness: float = POLICY_SHARPNESS) -> Iterator[Stay]:
+def make_fleet(seed: int, ships: int, guests: int) -> Iterator[Stay]:
+    """The stays of so many guests on each of so many ships, seeds from `seed` on, each after the last one's days.
+
+    Split by time, those who are measured are of ships that nothing was learnt from.
+    """
+    first_day = FIRST_DAY
+    for ship in range(ships):
+        last_s = first_day * DAY_S
+        for stay in make_stays(make_world(seed + ship), seed + ship, guests, first=ship * guests, first_day=first_day):
+            last_s = max([last_s, *(deed.moment.now_s for deed in stay.deeds)])
+            yield stay
+        first_day = last_s // DAY_S + 1
+
+
+def make_stays(
+    world: World,
+    seed: int,
+    guests: int,
+    sharpness: float = POLICY_SHARPNESS,
+    *,
+    first: int = 0,
+    first_day: int = FIRST_DAY,
+) -> Iterator[Stay]:
     """The stays of so many guests, voyage after voyage. The first guests are the same however many follow.
 
+    first, first_day: number of the first guest, and when the first voyage leaves.
     sharpness: of the policy that chooses what is offered; 0 offers anything alike. With another one than the logged
     days had, these are the truth that an off-policy estimate from the logged days is to come near.
     """
-    first_day, number, voyage = FIRST_DAY, 0, 0
-    while number < guests:
+    number, voyage = first, 0
+    while number < first + guests:
         made = make_voyage(world, seed, voyage, first_day)
-        for _ in range(min(GUESTS_A_VOYAGE, guests - number)):
+        for _ in range(min(GUESTS_A_VOYAGE, first + guests - number)):
             yield _Days(world, made, make_traveller(world, seed, number), seed, sharpness).live()
             number += 1
         first_day, voyage = first_day + len(made.weather), voyage + 1
@@ -157,6 +182,7 @@ class _Days:
         self._world = world
         self._voyage = voyage
         self._guest = guest
+        self._name = f"{guest.number:016x}"
         self._sharpness = sharpness
         self._draw = random.Random(f"days {seed} {guest.number}")
         self._memory = _Memory()
@@ -173,7 +199,8 @@ class _Days:
                 if at_s >= busy_until_s:
                     busy_until_s = self._do(day, at_s)
             self._guest.drift(self._draw)
-        return Stay(tuple(sorted(self._deeds, key=lambda deed: deed.moment.now_s)), tuple(self._choices))
+        deeds = tuple(sorted(self._deeds, key=lambda deed: deed.moment.now_s))
+        return Stay(self._name, self._guest.person, deeds, tuple(self._choices))
 
     def _wake_up(self) -> None:
         self._memory.offered_today = 0
@@ -184,7 +211,7 @@ class _Days:
     def _times(self, day: int) -> list[int]:
         """When the guest does something on this day, to the second; from four in the morning on."""
         in_port = self._voyage.in_port[day]
-        weights = _busy(self._guest.company, in_port)
+        weights = _busy(self._guest.person, in_port)
         share = sum(weights) / sum(_BUSY)
         count = max(0, round(self._draw.gauss(self._guest.pace * share, 1.3)))
         from_s, to_s = self._voyage.stay_s
@@ -290,7 +317,7 @@ class _Days:
         return OfferState.WRONG if self._likes[place] < WRONG_BELOW else OfferState.DEFERRED
 
     def _line(self, place: int, deed: Deed | None, moment: Moment, offer: Shown | None = None) -> DeedLine:
-        return DeedLine(f"{self._guest.number:016x}", ItemId(self._world.items[place].id), deed, moment, offer)
+        return DeedLine(self._name, ItemId(self._world.items[place].id), deed, moment, offer)
 
     def _moment(self, day: int, at_s: int, place: int) -> Moment:
         voyage, guest = self._voyage, self._guest
@@ -302,15 +329,15 @@ class _Days:
             shown=self._memory.shown,
             accepted=self._memory.accepted,
             in_port=voyage.in_port[day],
-            company=guest.company if guest.told else None,
+            company=guest.person.company if guest.told else None,
             weather=voyage.weather[day] if voyage.weather_known else None,
         )
 
 
-def _busy(company: Company, in_port: bool) -> list[float]:
-    later = _LATER.get(company, 0)
+def _busy(person: Person, in_port: bool) -> list[float]:
+    later = _LATER.get(person.company, 0) + (LATE_SLOTS if person.language == LATE_LANGUAGE else 0)
     weights = [_BUSY[(slot - later) % SLOTS] for slot in range(SLOTS)]
-    if company is Company.BUSINESS:
+    if person.company is Company.BUSINESS:
         weights = [weight * (0.4 if slot in _BUSINESS_HOURS else 1.0) for slot, weight in enumerate(weights)]
     if in_port:
         weights = [weight / 3 if slot in _ASHORE_SLOTS else weight for slot, weight in enumerate(weights)]
