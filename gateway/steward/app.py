@@ -67,6 +67,7 @@ class Gateway:
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
             await store.write(lambda tx: _begin(tx, parts))
+            await store.read(parts.services.rule_watch.look)
             gateway = cls(parts, listener)
             opened.pop_all()
         for loop, reader in zip(parts.loops, config.readers, strict=True):
@@ -79,6 +80,8 @@ class Gateway:
             parts.supervisor.start(name, run)
         if parts.rankers.watch is not None:
             parts.supervisor.start("models", parts.rankers.watch.run)
+        if parts.fetch is not None:
+            parts.supervisor.start("model files", parts.fetch.run)
         if parts.certificates.look():
             parts.supervisor.start("certificate dates", parts.certificates.run)
         if parts.tls is not None:

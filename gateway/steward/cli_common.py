@@ -9,14 +9,22 @@ from typing import Annotated
 
 import typer
 
+from steward.adapters.keyseal import read_private
 from steward.errors import ConfigError, StewardError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+GATEWAY_URL = "http://127.0.0.1:8470"
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The settings file.", show_default="$STEWARD_CONFIG, else steward.toml"),
+]
+
+UrlOption = Annotated[str, typer.Option("--url", help="The gateway's address.")]
+CaOption = Annotated[
+    Path | None,
+    typer.Option("--ca", help="The CA's certificate, for https with a CA of one's own.", show_default="the system's"),
 ]
 
 
@@ -28,3 +36,14 @@ def plain_errors() -> Iterator[None]:
     except StewardError as error:
         typer.echo(f"steward: {error.code}: {error}", err=True)
         raise typer.Exit(EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED) from None
+
+
+def read_token(path: Path) -> str:
+    """The API token on the first line of a private file. Raises ConfigError."""
+    lines = read_private(path, "token file", 4096).decode("ascii", errors="replace").splitlines()
+    token = lines[0].strip() if lines else ""
+    if not token.startswith("stw_"):
+        raise ConfigError(
+            str(path), "holds no token on its first line: put one of role desk there (steward tokens add)"
+        )
+    return token

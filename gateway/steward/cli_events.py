@@ -44,9 +44,9 @@ def export(
     """Write what guests did, of those who agreed to suggestions: a file to train the preference model from.
 
     Of every such guest: the offers they were shown with what became of each, and the charges whose description is an
-    item's title, with the moment as it was known then. Whoever has not said yes, or has taken it back, is not in the
-    file; nor are crew. No names, cabins, bands or amounts: guests have a keyed hash instead of a reference, another in
-    every file, and its key is thrown away.
+    item's title, with the moment as it was known then. What a guest has switched off is blank, or not there at all.
+    Whoever has not said yes, or has taken it back, is not in the file; nor are crew. No names, cabins, bands or
+    amounts: guests have a keyed hash instead of a reference, another in every file, and its key is thrown away.
 
     It is still about people: whoever knows what a guest bought at which minute can find them in it, and in an older
     file. Keep it where the database is kept, and delete it once the model is trained. It is for its owner alone (mode
@@ -61,6 +61,7 @@ def export(
       at_s, minute, weekday, place, day_of_stay, days_left, in_port, company,
       weather, shown, accepted
                         the moment as it was known then; null: not known
+      off               only where a guest has switched signals off: which; blanks are in their place
       offer             null, or propensity_ppm, candidates, outcome and ranker
 
     \b
@@ -94,8 +95,9 @@ def _with_bar(reading: DeedExport) -> Iterator[DeedLine]:
 
 def _told(header: Header, reading: DeedExport) -> str:
     counts = reading.counts
+    kept = f"; {counts.switched_off} that their guests have switched off left out" if counts.switched_off else ""
     left = f"; {counts.left_out} about what is no longer in catalogue or settings left out" if counts.left_out else ""
     return (
-        f"{header.deeds} deeds of {header.guests} guests{left}. "
+        f"{header.deeds} deeds of {header.guests} guests{left}{kept}. "
         f"{counts.guests_agreed} of {counts.guests_asked} guests agree to suggestions"
     )

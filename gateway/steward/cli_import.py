@@ -11,12 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from steward.adapters.keyseal import read_private
 from steward.adapters.manifestfiles import PhotoFiles, find_photos, read_file
-from steward.cli_common import EXIT_FAILED, plain_errors
+from steward.cli_common import EXIT_FAILED, GATEWAY_URL, CaOption, UrlOption, plain_errors, read_token
 from steward.domain.manifest import Problem, example, read_manifest
 from steward.domain.manifest_cells import COLUMNS
-from steward.errors import ConfigError
 
 if TYPE_CHECKING:
     from steward.adapters.gatewayclient import GatewayClient, ManifestAnswer
@@ -76,13 +74,8 @@ def manifest(
     photos: Annotated[
         Path | None, typer.Option("--photos", help="The folder of the photo files.", show_default="none")
     ] = None,
-    url: Annotated[str, typer.Option("--url", help="The gateway's address.")] = "http://127.0.0.1:8470",
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca", help="The CA's certificate, for https with a CA of one's own.", show_default="the system's"
-        ),
-    ] = None,
+    url: UrlOption = GATEWAY_URL,
+    ca: CaOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -91,7 +84,7 @@ def manifest(
     with plain_errors():
         raw = read_file(file)
         at_hand = find_photos(read_manifest(raw).rows, photos)
-        with GatewayClient(url, _token(token_file), ca) as gateway:
+        with GatewayClient(url, read_token(token_file), ca) as gateway:
             answer = gateway.check(raw, at_hand.hashes).with_problems(at_hand.problems)
             if not answer.problems and not dry_run:
                 _upload(gateway, at_hand, answer.photos_wanted, quiet=as_json)
@@ -110,16 +103,6 @@ def show_example() -> None:
       steward import example > guests.csv
     """
     typer.echo(example(), nl=False)
-
-
-def _token(path: Path) -> str:
-    lines = read_private(path, "token file", 4096).decode("ascii", errors="replace").splitlines()
-    token = lines[0].strip() if lines else ""
-    if not token.startswith("stw_"):
-        raise ConfigError(
-            str(path), "holds no token on its first line: put one of role desk there (steward tokens add)"
-        )
-    return token
 
 
 def _upload(gateway: GatewayClient, at_hand: PhotoFiles, wanted: tuple[str, ...], *, quiet: bool) -> None:

@@ -65,6 +65,25 @@ spa = 2
 # [purser]
 # second_person_above_minor = 10000 # what one person may give back alone
 
+# What may be offered to guests and when not. Look a file over with: steward offers check-rules FILE
+# [offers]
+# rules_file = "rules.toml"         # a copy of the rules that come with the gateway; without it those are in force
+
+# Some guests, drawn by lot for each voyage, get only what is popular, so that what the others gain can be measured.
+# [holdout]
+# voyage = "all"                    # its name; another name draws anew
+# percent = 10                      # of all guests
+# keep_days = 180                   # how long decisions are kept to measure with
+
+# What ranks offers for guests who agreed to it. Needs the extra: pip install steward-edge[models]
+# [models]
+# file = "first.model"              # a model to rank with from the start
+# starter = true                    # else the model that comes with this program; false: popularity until one arrives
+# folder = "arrivals"               # where the files of signed releases arrive, as NAME.model
+# fetch_kib_per_day = 8192          # what fetching them over the link may cost; 0: they are carried aboard
+# threads = 1                       # processors that a model may use
+# wait_ms = 250                     # how long a suggestion waits for it before popularity ranks instead
+
 # [monitor]
 # disk_floor_mb = 256               # with less free than this /healthz answers 503
 

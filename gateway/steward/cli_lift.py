@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +14,18 @@ from rich.console import Console
 from rich.table import Table
 
 from steward import config
+from steward.adapters.deedfiles import write_lines
 from steward.adapters.sqlite.snapshot import snapshot
-from steward.adapters.system import SystemClock
+from steward.adapters.system import OsEntropy, SystemClock
 from steward.cli_common import ConfigOption, plain_errors
-from steward.domain.holdout import Arm, LoggedDecision
+from steward.domain.holdout import Arm
 from steward.domain.lift import Difference
 from steward.domain.liftreport import CLIP, ArmResult, Report, Value, Verdict, make_report
 from steward.errors import ConfigError
-from steward.ports import Tx
+from steward.services.decisionexport import decision_lines, decision_log
 from steward.web.lift_plot import draw_report
 
 EXIT_NO_CLAIM = 3
-_PAGE = 1000
 _ARMS = {Arm.PERSONAL: "personal", Arm.HOLDOUT: "hold-out", Arm.EVERYBODY: "did not agree"}
 
 app = typer.Typer(
@@ -39,7 +38,34 @@ app = typer.Typer(
 
 @app.callback()
 def lift() -> None:
-    """Keeps `lift` a group while it has one command."""
+    """What suggestions bring, and the log that says so."""
+
+
+@app.command("decisions")
+def decisions(
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", show_default=False)],
+    file: ConfigOption = None,
+) -> None:
+    """Write the log of decisions, to value another way to choose on what was really offered and answered.
+
+    Of every decision about a guest who agrees to suggestions: arm, ranker, how many candidates there were, what was
+    offered and how likely that was (in millionths), the chances of the top of the list, and what became of it. The
+    candidates that are not named share what is left equally. So every policy that puts the named in another order can
+    be valued without bias, from this file alone.
+
+    Guests have a keyed hash instead of a reference, another in every file, and its key is thrown away. It is still
+    about people: keep it where the database is kept. It is for its owner alone (mode 0600), and never overwrites a
+    file. The gateway may be running.
+
+    \b
+    Example:
+      steward lift decisions --out decisions.jsonl
+    """
+    with plain_errors():
+        settings = config.load(config.find_file(file))
+        with snapshot(settings.gateway.database) as tx:
+            count = write_lines(out, decision_lines(tx, OsEntropy(), settings.gateway.ship))
+    typer.echo(f"{out}: {count - 1} decisions")
 
 
 @app.command("report")
@@ -67,7 +93,8 @@ def report(
     "worth" is how many independent offers an arm's are worth, or how many rounds an estimate's weights leave.
 
     Below it, what popularity would have earned on the personal arm's own decisions, by the same rules, from the
-    propensities in the log. Far from what the hold-out says, distrust both. Weights above 100 are cut, and counted.
+    propensities in the log. Far from what the hold-out says, distrust both. Weights above 100 are cut, and counted: of
+    what popularity puts first none is, as it is always drawn one time in a hundred at least.
 
     Only this gateway's decisions, in totals; no guest is named. The gateway may be running.
 
@@ -83,7 +110,7 @@ def report(
         settings = config.load(config.find_file(file))
         with snapshot(settings.gateway.database) as tx:
             now_s = SystemClock().now().unix_s
-            found = make_report(_log(tx), now_s, smallest / 100, voyage or ())
+            found = make_report(decision_log(tx), now_s, smallest / 100, voyage or ())
         if svg is not None:
             _write(svg, draw_report(found, headline(found)))
     if as_json:
@@ -92,13 +119,6 @@ def report(
         _print(found)
     if found.verdict is Verdict.REFUSED:
         raise typer.Exit(EXIT_NO_CLAIM)
-
-
-def _log(tx: Tx) -> Iterator[LoggedDecision]:
-    after = 0
-    while page := tx.decisions(after, _PAGE):
-        yield from page
-        after = page[-1].seq
 
 
 def headline(found: Report) -> str:

@@ -32,6 +32,7 @@ from steward.services.board import TapBoard
 from steward.services.certificates import CertificateWatch
 from steward.services.checkin import CheckinService
 from steward.services.consents import ConsentService
+from steward.services.context import ContextService
 from steward.services.crew import CrewService
 from steward.services.crewtaps import CrewTapService
 from steward.services.decisions import DecisionLog
@@ -43,18 +44,23 @@ from steward.services.folio import FolioService
 from steward.services.health import HealthService, Machine, Versions
 from steward.services.lookups import LookupService
 from steward.services.manifest import ManifestService
+from steward.services.modelfetch import ModelFetch
 from steward.services.notes import NoteService
 from steward.services.offers import OfferService
 from steward.services.payments import PaymentService, PaymentSettings
 from steward.services.pins import PinService
 from steward.services.recovery import RecoveryService
+from steward.services.rulewatch import RuleWatch
 from steward.services.settling import SettleAll
+from steward.services.signals import SignalService
 from steward.services.situation import OfferSettings
+from steward.services.stock import StockService
 from steward.services.supervise import Supervisor, TaskState
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
 from steward.web.bundle import CertificateStatus, Front, Identity, ReaderStatus, Services
 from steward.web.tokens import TokenFile
+from steward.wiring_fetch import make_fetch
 from steward.wiring_link import Link
 from steward.wiring_models import Rankers, make_rankers
 from steward.wiring_ship import Ship, make_ship
@@ -85,6 +91,7 @@ class Parts:
     ship: Ship
     certificates: CertificateWatch
     rankers: Rankers
+    fetch: ModelFetch | None
 
 
 def open_key_ring(config: Config) -> FileKeyRing:
@@ -177,7 +184,11 @@ def build(
         notes=NoteService(store, clock, entropy),
         recovery=RecoveryService(store, clock, entropy),
         offers=OfferService(store, clock, entropy, rankers.ranking, config.rules, offer_settings),
+        rule_watch=RuleWatch(config.rules),
+        stock=StockService(store, clock, offer_settings),
         consents=ConsentService(store, clock, ship.follows),
+        signals=SignalService(store, clock, ship.follows),
+        context=ContextService(store, clock, ship.follows),
         crew=crew,
         feed=feed,
         board=board,
@@ -202,7 +213,10 @@ def build(
         ship=ship.status,
         closing=asyncio.Event(),
     )
-    return Parts(config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates, rankers)
+    fetch = make_fetch(config, store, clock, rankers)
+    return Parts(
+        config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates, rankers, fetch
+    )
 
 
 def offer_settings_of(config: Config, keyring: KeyRing) -> OfferSettings:

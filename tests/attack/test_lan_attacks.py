@@ -24,7 +24,7 @@ from steward.domain.replica import Ask, ChangeSet, Deny, Position, ask_topic, ch
 from steward.errors import KeyNotHeld
 from steward.ports import Tx
 from steward.services.audit import check_ledger
-from steward.services.peers import MESSAGES_BURST
+from steward.services.peers import AWAY_MS, MESSAGES_BURST
 from steward.services.replica import position
 
 
@@ -479,3 +479,23 @@ async def test_words_for_anothers_charge_are_not_written_onto_it() -> None:
     booked = await fleet.booked(charge.request.tap_id)
     assert booked is not None
     assert booked.request.description == ""
+
+
+async def test_a_late_question_of_an_older_process_deafens_nobody() -> None:
+    """To an authority that was just started, what comes last seems the newest, until the other goes on asking."""
+    fleet, _, band = await aboard()
+    bar, clock = fleet["bar"], fleet.authority.clock
+    await bar.ask()
+    late = fleet.lan.flight.pop()
+    bar.restart()
+    fleet.authority.restart()
+    await fleet.sync("bar")
+    await fleet.deliver(*late)
+    clock.ms += AWAY_MS + 1
+    await fleet.authority.store.write(lambda tx: tx.deny(uid_from(band.uid), 1, "lost"))
+    await fleet.sync("bar")
+    assert fleet.authority.peers.is_here("bar")
+    assert await bar.store.read(lambda tx: tx.denied_at(uid_from(band.uid))) == 1
+    await fleet.deliver(*late)  # and once more: it stays an old one
+    clock.ms += AWAY_MS + 1
+    assert not fleet.authority.peers.is_here("bar")

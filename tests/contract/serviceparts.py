@@ -117,6 +117,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "sweep_sessions": lambda tx: (tx.put_session(session()), tx.sweep_sessions(0, 0)),
     "put_catalogue": lambda tx: tx.put_catalogue(Catalogue(3, (item(),))),
     "put_offer": lambda tx: tx.put_offer(offer()),
+    "drop_offers": lambda tx: (tx.put_offer(offer()), tx.drop_offers(BOB)),
 }
 
 
@@ -130,5 +131,6 @@ def everything(tx: Tx) -> tuple[object, ...]:
         *(tx.catalogue(), tx.catalogue_version(), list(tx.items_at(BAR)), tx.offer(OFFER)),
         *(tx.consent(ANNA, ConsentPurpose.PRESENCE), list(tx.consents_of(ANNA)), list(tx.consent_history(ANNA, 9))),
         *(list(tx.consents_of(BOB)), list(tx.offers_of(ANNA, 0))),
-        *(list(tx.offers_of(ANNA, 1)), list(tx.taken(BAR, 0)), list(tx.sold(BAR, 0, 0))),
+        *(list(tx.offers_of(ANNA, 1)), list(tx.last_offers_of(ANNA, 1))),
+        *(list(tx.taken(BAR, 0)), list(tx.sold(BAR, 0, 0))),
     )

@@ -12,13 +12,15 @@ from tests.unit.test_pasts import bought, offer
 
 from steward.domain.catalogue import Catalogue
 from steward.domain.consent import ConsentPurpose
-from steward.domain.features import Deed
+from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord
+from steward.domain.features import Company, Deed, Signal, Weather, moment_vector
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import OfferState
 from steward.domain.outlets import OutletKind
 from steward.domain.pastexport import DeedLine
 from steward.domain.pasts import ShipDay
+from steward.domain.signals import Switch
 from steward.ports import Store, Tx
 from steward.services.pastexport import DeedExport, ExportCounts
 
@@ -135,3 +137,70 @@ async def test_charges_that_name_no_item_are_not_there(store: Store) -> None:
 
     await store.write(fill)
     assert (await export(store))[0] == []
+
+
+# what a guest has switched off
+
+
+async def switch_off(store: Store, *signals: Signal) -> None:
+    await store.write(lambda tx: [tx.put_switch(Switch(KIRA, signal, False, NOON_S, 1)) for signal in signals])
+
+
+async def with_all_known(store: Store) -> None:
+    """An offer taken, something bought, one offer refused; company told, rain, in port."""
+    await put(store, guest(KIRA))
+
+    def fill(tx: Tx) -> None:
+        agree(tx, KIRA)
+        tx.put_offer(offer(7, OfferState.WRONG, NOON_S + 900, "crisps"))
+        tx.put_company(StayCompany(KIRA, Company.BUSINESS))
+        tx.put_weather(WeatherWord(Weather.RAIN, NOON_S - 60, NOON_S + 600))
+        tx.put_port_calls(
+            PortCalls(1, (PortCall("Bergen", NOON_S - 60, NOON_S + 60), PortCall("A", 2 * NOON_S, 2 * NOON_S + 60)))
+        )
+
+    await store.write(fill)
+
+
+async def test_the_moment_is_as_it_was_known_then(store: Store) -> None:
+    await with_all_known(store)
+    deeds, _ = await export(store)
+    assert [deed.deed for deed in deeds] == [Deed.TAKEN, Deed.TAKEN, Deed.WRONG]
+    known = [(deed.moment.company, deed.moment.weather, deed.moment.in_port) for deed in deeds]
+    business = Company.BUSINESS
+    assert known == [(business, Weather.RAIN, True), (business, None, False), (business, None, False)]
+    assert all(deed.moment.off == frozenset() for deed in deeds)
+
+
+async def test_company_is_told_by_the_cabin_if_the_booking_says_nothing(store: Store) -> None:
+    await put(store, guest(KIRA), guest(ASE, child=True))
+    await store.write(lambda tx: agree(tx, KIRA))
+    deeds, _ = await export(store)
+    assert {deed.moment.company for deed in deeds} == {Company.FAMILY}
+
+
+async def test_what_is_switched_off_is_blank(store: Store) -> None:
+    await with_all_known(store)
+    off = (Signal.HOUR, Signal.DAY, Signal.COMPANY, Signal.WEATHER, Signal.PLACE, Signal.HABIT)
+    await switch_off(store, *off)
+    deeds, counts = await export(store)
+    assert (len(deeds), counts) == (3, ExportCounts(1, 1, 0, 0))
+    for deed in deeds:
+        moment = deed.moment
+        assert (moment.company, moment.weather, moment.in_port) == (None, None, None)
+        assert (moment.day_of_stay, moment.days_left, moment.weekday) == (None, None, 0)
+        assert (moment.shown, moment.accepted, moment.place) == (0, 0, OutletKind.SERVICE)
+        assert (moment.now_s, moment.minute) == (DAY.noon(NOON_S), 720)
+        assert moment.off == frozenset(off)
+        assert not any(moment_vector(moment))
+
+
+async def test_deeds_that_are_switched_off_are_not_there_and_still_count_as_shown(store: Store) -> None:
+    await with_all_known(store)
+    await switch_off(store, Signal.HISTORY)
+    deeds, counts = await export(store)
+    assert ([deed.deed for deed in deeds], counts.switched_off) == ([Deed.WRONG], 2)
+    assert deeds[0].moment.shown == 1
+    await switch_off(store, Signal.ANSWERS)
+    deeds, counts = await export(store)
+    assert (deeds, counts.switched_off) == ([], 3)

@@ -15,6 +15,7 @@ from steward.adapters.memory import MemoryStore
 from steward.domain.consent import ConsentPurpose, Source
 from steward.domain.crew import CrewSession, SessionId
 from steward.domain.events import EventType
+from steward.domain.features import Company
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, OutletId, TransactionId, Uid
 from steward.domain.ledger import AccountId, LedgerTransaction, Posting, guest_account
@@ -432,3 +433,34 @@ async def test_a_file_without_the_column_gives_nothing(desk: Desk) -> None:
     await desk.service.commit(manifest(guest(), header=header), {}, "token:desk")
     ref = (await desk.guest()).ref
     assert await desk.store.read(lambda tx: list(tx.consents_of(ref))) == []
+
+
+# company
+
+
+async def company_of(desk: Desk) -> Company | None:
+    ref = (await desk.guest()).ref
+    told = await desk.store.read(lambda tx: tx.company(ref))
+    return None if told is None else told.company
+
+
+async def test_company_is_as_the_file_says_and_as_a_later_one_corrects_it(desk: Desk) -> None:
+    await desk.take(guest(company="Business"))
+    assert await company_of(desk) is Company.BUSINESS
+    assert (await desk.take(guest(company="business"))).changes == ()
+    (change,) = (await desk.take(guest(company="family"))).changes
+    assert (change.fields, change.needs_band, await company_of(desk)) == (("company",), False, Company.FAMILY)
+    (change,) = (await desk.take(guest())).changes
+    assert (change.fields, await company_of(desk)) == (("company",), None)
+    told = [payload["fields"] for type_, payload in await desk.events() if type_ is EventType.PROFILE_SET]
+    assert told[1:] == ["company"] * 3
+    assert "family" not in str(await desk.events())
+
+
+async def test_a_file_that_says_nothing_of_company_keeps_nothing_of_it_and_is_no_change(desk: Desk) -> None:
+    await desk.take(guest())
+    header = [name for name in HEADER if name != "company"]
+    report = await desk.service.commit(manifest(guest(), header=header), {}, "token:desk")
+    assert report.changes == ()
+    ref = (await desk.guest()).ref
+    assert await desk.store.read(lambda tx: tx.company(ref)) is None

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.contract import makers
+from tests.contract.serviceparts import offer
 
-from steward.adapters.sqlite import access, charges, events, guests, ledger
+from steward.adapters.sqlite import access, charges, events, guests, ledger, offers
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.sqlite.verify import find_damage
+from steward.domain.offers import OfferId, OfferState
 from steward.ports import Tx
 
 _TRANSACTION = """
@@ -163,6 +165,45 @@ def test_a_query_of_a_decision_uses_an_index(filled: Path, name: str) -> None:
     scans = [line for line in plan if line.startswith("SCAN") and line not in ("SCAN s", "SCAN store_state")]
     assert scans == []  # store_state has one row
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # sorting what came in the same second is all right
+
+
+async def test_the_last_of_a_guest_cost_the_same_however_many_there_are(filled: Path) -> None:
+    """In steps of SQLite's machine. A few offers among them are never wanted again."""
+    limit = 20
+
+    async def add(from_: int, to: int) -> None:
+        def fill(tx: Tx) -> None:
+            for n in range(from_, to):
+                tx.put_charge(makers.charge(100 + n, at_s=makers.AT_S + n))
+                state = OfferState.WRONG if n < 200 and n % 40 == 0 else OfferState.SHOWN
+                tx.put_offer(offer(OfferId(f"{n:032x}"), at_s=makers.AT_S + n, state=state))
+
+        store = SqliteStore.open(filled)
+        await store.write(fill)
+        await store.close()
+
+    def steps(query: str) -> tuple[int, int]:
+        connection, counted = sqlite3.connect(filled, isolation_level=None), [0]
+
+        def tick() -> int:
+            counted[0] += 1
+            return 0
+
+        values = (*(makers.ANNA,) * (query.count("?") - 1), limit)
+        try:
+            connection.execute(query, values).fetchall()  # the first use of a connection also reads the schema
+            connection.set_progress_handler(tick, 1)
+            return len(connection.execute(query, values).fetchall()), counted[0]
+        finally:
+            connection.close()
+
+    await add(0, 200)
+    before = {query: steps(query) for query in (charges.LAST_CHARGES_OF, offers.LAST_OFFERS_OF)}
+    await add(200, 5000)
+    after = {query: steps(query) for query in before}
+    assert [rows for rows, _ in after.values()] == [limit, limit + 5]
+    for query, (_, count) in after.items():
+        assert count <= before[query][1] * 1.5
 
 
 def test_balances_do_not_slow_down_with_the_ledger(filled: Path) -> None:

@@ -15,9 +15,12 @@ from tests.contract import makers
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.charges import ChargeState
-from steward.domain.guests import KeyChange
+from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord
+from steward.domain.features import Company, Signal, Weather
+from steward.domain.guests import CabinStay, KeyChange
 from steward.domain.ids import GuestRef
 from steward.domain.ledger import Posting, guest_account
+from steward.domain.signals import Switch
 from steward.errors import Conflict, Refused
 from steward.ports import Store, Tx
 
@@ -60,6 +63,15 @@ steps = st.one_of(
     st.builds(lambda n, epoch: lambda tx: tx.deny(makers.uid(n), epoch, "lost"), small, small),
     st.builds(lambda n, counter: lambda tx: tx.set_charge_counter(makers.uid(n), "sdm", counter), small, small),
     st.builds(lambda value: lambda tx: tx.set_meta("k", value), st.text(max_size=5)),
+    st.builds(lambda ref, signal, on, at_s: lambda tx: tx.put_switch(Switch(ref, signal, on, at_s, 1)),
+              refs, st.sampled_from([Signal.HOUR, Signal.PLACE]), st.booleans(), small),
+    st.builds(lambda ref, company: lambda tx: tx.put_company(StayCompany(ref, company)),
+              refs, st.none() | st.sampled_from(Company)),
+    st.builds(lambda said_s, until_s: lambda tx: tx.put_weather(WeatherWord(Weather.RAIN, said_s, until_s)),
+              small, small),
+    st.builds(lambda version, ends: lambda tx: tx.put_port_calls(PortCalls(version, (PortCall("Bergen", 2, ends),))),
+              st.integers(0, 3), st.integers(1, 4)),
+    st.builds(lambda ref: lambda tx: tx.drop_context(ref), refs),
 )  # fmt: skip
 closures = st.lists(st.tuples(st.lists(steps, max_size=6), st.booleans()), max_size=8)
 
@@ -82,6 +94,10 @@ def look(tx: Tx) -> dict[str, object]:
         "ledger": [(tx.balance(a), list(tx.ledger_of(a))) for a in (*map(guest_account, REFS), makers.BARS_ACCOUNT)],
         "sum": tx.ledger_sum(),
         "meta": tx.meta("k"),
+        "switches": [(tx.signals_off(ref), list(tx.switch_history(ref, 99)), tx.company(ref)) for ref in REFS],
+        "now": [tx.weather(at_s) for at_s in (None, 0, 1, 2, 3)] + [tx.port_calls()],
+        "cabins": [list(tx.guests_in(CabinStay(*held))) for held in ((8104, 3), (8106, 9), (8104, 1))],
+        "told": [(change.kind, change.name) for change in tx.changes(0, 999)],
     }
 
 

@@ -37,6 +37,7 @@ def decision(number: int = 1, **changes: Any) -> Decision:
         item=ItemId("latte"),
         propensity_ppm=925_000,
         popular_ppm=12_500,
+        named=((ItemId("latte"), 925_000), (ItemId("tea"), 40_000), (ItemId("cake"), 15_000)),  # four more, 5,000 each
     )
     return replace(made, **changes)
 
@@ -103,6 +104,13 @@ async def test_decisions_come_in_order_with_what_became_of_them(store: Store) ->
         {"popular_ppm": -1},
         {"popular_ppm": 1_000_001},
         {"candidates": 0},
+        {"named": ((ItemId("latte"), 925_000), (ItemId("latte"), 75_000))},
+        {"named": ((ItemId("latte"), 925_001), (ItemId("tea"), 40_000))},
+        {"named": ((ItemId("latte"), 925_000), (ItemId("tea"), 75_001))},
+        {"named": ((ItemId("latte"), 925_000), (ItemId("tea"), 0))},
+        {"named": ((ItemId("latte"), 925_000), (ItemId(""), 75_000))},
+        {"named": ((ItemId("tea"), 925_000),), "candidates": 2},
+        {"named": ((ItemId("latte"), 925_000),), "candidates": 1},
         {"ranker": ""},
         {"item": ItemId("")},
         {"offer": OfferId("")},
@@ -115,11 +123,30 @@ async def test_a_decision_that_cannot_be_is_not_logged(store: Store, bad: dict[s
     assert await log_of(store) == []
 
 
+async def test_the_chance_of_every_candidate_follows_from_those_that_are_named(store: Store) -> None:
+    other = decision(2, item=ItemId("soup"), propensity_ppm=5_000)
+    alone = decision(3, candidates=1, propensity_ppm=1_000_000, named=((ItemId("latte"), 1_000_000),))
+    old = decision(4, named=())
+    await fill(store, decision(), other, alone, old)
+    found = [one.decision for one in await log_of(store)]
+    assert found == [decision(), other, alone, old]
+    assert [found[0].chance_ppm(ItemId(name)) for name in ("latte", "tea", "cake", "any other")] == [
+        925_000,
+        40_000,
+        15_000,
+        5_000,
+    ]
+    assert sum(ppm for _, ppm in found[0].named) + 4 * 5_000 == 1_000_000
+    assert found[2].chance_ppm(ItemId("tea")) == 0
+    with pytest.raises(ValueError, match="without"):
+        old.chance_ppm(ItemId("latte"))
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
         ({}, "already"),
-        ({"item": ItemId("tea")}, "already"),
+        ({"item": ItemId("tea"), "propensity_ppm": 40_000}, "already"),
         ({"offer": OfferId("9"), "arm": Arm.HOLDOUT}, "drawn"),
         ({"offer": OfferId("9"), "voyage": "south"}, "drawn"),
         ({"offer": OfferId("9"), "guest": GuestRef("c" * 16)}, "drawn"),
@@ -193,8 +220,8 @@ async def test_the_database_keeps_the_log_from_whoever_writes_to_it(tmp_path: Pa
     await fill(store, decision(), decision(2, guest=BOB, arm=Arm.HOLDOUT))
     await store.close()
     connection = sqlite3.connect(path, isolation_level=None)
-    row = "SELECT {}, offer, guest, voyage, {}, at_s, ranker, features, candidates, item, {}, popular_ppm FROM decision"
-    replacing = "INSERT OR REPLACE INTO decision " + row
+    row = "SELECT {}, offer, guest, voyage, {}, at_s, ranker, features, candidates, item, {}, popular_ppm, named"
+    replacing = f"INSERT OR REPLACE INTO decision {row} FROM decision"
     for statement in (
         "UPDATE decision SET propensity_ppm = 1",
         "UPDATE decision SET arm = 'holdout'",

@@ -200,6 +200,18 @@ async def test_a_guests_account_has_one_currency(store: Store) -> None:
     assert await store.read(lambda tx: tx.balance(BARS_ACCOUNT)) == -900
 
 
+async def test_the_last_charges_of_a_guest_oldest_first(store: Store) -> None:
+    made = [charge(n, at_s=AT_S + n // 2) for n in range(1, 6)]
+
+    def fill(tx: Tx) -> None:
+        for each in (*made, charge(9, BOB)):
+            tx.put_charge(each)
+
+    await store.write(fill)
+    for limit, expected in ((0, []), (2, made[3:]), (5, made), (99, made)):
+        assert await store.read(lambda tx, limit=limit: list(tx.last_charges_of(ANNA, limit))) == expected  # type: ignore[misc]
+
+
 async def test_counters_and_charges_of_one_band_are_apart(store: Store) -> None:
     def work(tx: Tx) -> None:
         tx.put_charge(charge(1))

@@ -78,6 +78,49 @@ async def test_offers_and_what_was_taken(store: Store) -> None:
     assert await store.read(lambda tx: list(tx.taken(BAR, AT_S + 4))) == [("latte", 15, 1)]
 
 
+async def test_what_was_liked_is_kept_and_was_accepted(store: Store) -> None:
+    liked = offer(state=OfferState.ACCEPTED, liked_s=AT_S + 60)
+    await store.write(lambda tx: tx.put_offer(liked))
+    assert await store.read(lambda tx: tx.offer(OFFER)) == liked
+    assert await store.read(lambda tx: list(tx.taken(BAR, 0))) == [("latte", 15, 1)]
+    for state in (OfferState.SHOWN, OfferState.DEFERRED, OfferState.WRONG):
+        with pytest.raises(ValueError, match="accepted"):
+            await store.write(lambda tx, state=state: tx.put_offer(replace(liked, state=state)))  # type: ignore[misc]
+    await store.write(lambda tx: tx.put_offer(replace(liked, state=OfferState.SHOWN, answered_s=None, liked_s=None)))
+    assert (await store.read(lambda tx: tx.offer(OFFER))) == offer(state=OfferState.SHOWN, answered_s=None)
+
+
+async def test_offers_go_with_the_guest_and_nobody_elses(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        for number, ref in ((1, ANNA), (2, BOB), (3, ANNA)):
+            tx.put_offer(offer(OfferId(f"{number}"), guest=ref, state=OfferState.ACCEPTED))
+
+    await store.write(fill)
+    await store.write(lambda tx: tx.drop_offers(ANNA))
+    assert await store.read(lambda tx: (list(tx.offers_of(ANNA, 0)), len(tx.offers_of(BOB, 0)))) == ([], 1)
+    assert await store.read(lambda tx: list(tx.taken(BAR, 0))) == [("latte", 15, 1)]
+
+
+async def test_the_last_offers_and_all_that_are_never_wanted(store: Store) -> None:
+    made = [
+        offer(OfferId(f"{n:02}"), at_s=AT_S + n // 2, state=OfferState.WRONG if n in (0, 3, 8) else OfferState.SHOWN)
+        for n in range(10)
+    ]
+
+    def fill(tx: Tx) -> None:
+        for each in (*made, offer(OfferId("other"), guest=BOB, at_s=AT_S + 99)):
+            tx.put_offer(each)
+
+    await store.write(fill)
+
+    async def last(limit: int) -> list[str]:
+        return [one.id for one in await store.read(lambda tx: tx.last_offers_of(ANNA, limit))]
+
+    assert await last(3) == ["00", "03", "07", "08", "09"]
+    assert await last(0) == ["00", "03", "08"]
+    assert await last(10) == await last(99) == [one.id for one in made]
+
+
 async def test_what_was_sold_is_counted_by_the_ships_hour(store: Store) -> None:
     hour = AT_S // 3600 % 24
 

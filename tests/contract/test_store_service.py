@@ -24,8 +24,9 @@ from tests.contract.serviceparts import (
 )
 
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
-from steward.domain.catalogue import Catalogue
+from steward.domain.catalogue import Catalogue, ItemId
 from steward.domain.offers import OfferState
+from steward.domain.reasons import Means, Why
 from steward.domain.viewing import Field, Way
 from steward.errors import Refused
 from steward.ports import Store, Tx
@@ -47,7 +48,7 @@ def test_every_method_of_the_port_is_in_one_of_the_lists() -> None:
         member(),
         session(),
         item(),
-        offer(),
+        offer(state=OfferState.ACCEPTED, liked_s=AT_S + 60, why=Why(Means.CHANCE, 3, 2, ItemId("cake"))),
         look({Field.NOTES}, way=Way.BROKE_GLASS, reason="x"),
     ],
 )

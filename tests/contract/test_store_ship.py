@@ -11,7 +11,10 @@ from tests.contract.makers import ANNA, BOB, band, guest, tap_id, uid
 
 from steward.domain.allowance import Escrow, Grant
 from steward.domain.consent import ConsentPurpose
+from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord
+from steward.domain.features import Company, Signal, Weather
 from steward.domain.replica import Change, Kind
+from steward.domain.signals import Switch
 from steward.errors import Conflict
 from steward.ports import Store, Tx
 
@@ -32,6 +35,10 @@ CHANGES: dict[str, Callable[[Tx], object]] = {
     "counter": lambda tx: tx.set_charge_counter(uid(3), "sdm", 3),
     "grant": lambda tx: tx.put_grant(GRANT),
     "consent": lambda tx: tx.put_consent(word(ANNA, ConsentPurpose.PHOTO)),
+    "signal": lambda tx: tx.put_switch(Switch(ANNA, Signal.HISTORY, False, 5, 1)),
+    "company": lambda tx: tx.put_company(StayCompany(ANNA, Company.FAMILY)),
+    "weather": lambda tx: tx.put_weather(WeatherWord(Weather.RAIN, 5, 6)),
+    "port calls": lambda tx: tx.put_port_calls(PortCalls(1, (PortCall("Bergen", 5, 6),))),
 }
 NAMES = {
     "guest": (Kind.GUEST, ANNA),
@@ -42,6 +49,10 @@ NAMES = {
     "counter": (Kind.COUNTER, f"{uid(3)}/sdm"),
     "grant": (Kind.GRANT, f"bar/7/{ANNA}"),
     "consent": (Kind.CONSENT, f"{ANNA}/photo"),
+    "signal": (Kind.SIGNAL, f"{ANNA}/history"),
+    "company": (Kind.COMPANY, ANNA),
+    "weather": (Kind.WEATHER, "weather"),
+    "port calls": (Kind.PORT_CALLS, "itinerary"),
 }
 
 

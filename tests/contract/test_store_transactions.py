@@ -36,11 +36,13 @@ from steward.domain.profiles import Photo
 from steward.errors import Busy, Refused, StoreUnavailable
 from steward.ports import Store, Tx
 from steward.ports.condition import ConditionTx
+from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
+from steward.ports.stock import StockTx
 from steward.ports.sync import SyncTx
 
 TOLD, OLD = BandCondition(uid(1), True, 57, False, AT_S), BandCondition(uid(2), True, 9, False, AT_S - 1)
@@ -83,7 +85,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "forget_conditions": lambda tx: (tx.put_condition(TOLD), tx.put_condition(OLD), tx.forget_conditions(AT_S)),
 }
 # Profiles, crew and offers: test_store_service.py asks the same of them; test_store_decisions.py of the decisions.
-SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx, DecisionTx)
+SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx, DecisionTx, ContextTx, StockTx)
 PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, ConditionTx)
 
 

@@ -15,10 +15,14 @@ import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from steward import config
+from steward.config import HoldoutSettings, ModelsSettings, OffersSettings
 from steward.domain.events import EventType
 
 LIMIT_S = 60
@@ -99,7 +103,11 @@ def test_every_commented_setting_of_init_is_one(made: Path, tmp_path: Path) -> N
     for name in ("keys.sealed", "passphrase", "api-tokens.json"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
         (tmp_path / name).chmod(0o600)
-    assert all(f"\n[{name}]" in "\n".join(lines) for name in ("charges", "purser", "monitor", "log", "link"))
+    sections = ("charges", "purser", "offers", "holdout", "models", "monitor", "log", "link")
+    assert all(f"\n[{name}]" in "\n".join(lines) for name in sections)
+    packaged = resources.files("steward").joinpath("rules.toml").read_text(encoding="utf-8")
+    (tmp_path / "rules.toml").write_text(packaged, encoding="utf-8")
+    assert _unusual(config.load(tmp_path / "steward.toml"), "\n".join(lines)) == []
     assert steward("tls", "new-ca", tmp_path).returncode == 0
     hosts = ("--host", "gw1.aurora.ship", "--host", "10.1.0.5")
     assert steward("tls", "issue", tmp_path, "--name", "gw1", *hosts).returncode == 0
@@ -108,6 +116,18 @@ def test_every_commented_setting_of_init_is_one(made: Path, tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"0\.0\.0\.0 port any free, TLS for gw1\.aurora\.ship, 10\.1\.0\.5 until \d{4}-", done.stdout)
     assert "Link to shore: mqtts://shore.example:8883." in done.stdout
+
+
+def _unusual(settings: config.Config, text: str) -> list[str]:
+    """Settings of suggestions that the text leaves out, or (but for paths) has with another value than without it."""
+    wrong = []
+    for name, usual in (("offers", OffersSettings()), ("holdout", HoldoutSettings()), ("models", ModelsSettings())):
+        section, said = text.partition(f"\n[{name}]\n")[2].partition("\n[")[0], getattr(settings, name)
+        for key in (field.name for field in fields(usual)):
+            same = isinstance(getattr(said, key), Path) or getattr(said, key) == getattr(usual, key)
+            if not same or not re.search(rf"^{key} = ", section, re.MULTILINE):
+                wrong.append(f"{name}.{key}")
+    return wrong
 
 
 def test_init_never_overwrites(made: Path) -> None:

@@ -16,6 +16,7 @@ from steward.__main__ import app
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.system import SystemClock
 from steward.domain.catalogue import ItemId
+from steward.domain.exploring import Chances
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import PPM, Offer, OfferId, OfferState, Reason
@@ -23,6 +24,7 @@ from steward.ports import Tx
 from steward.services.decisions import DecisionLog, HoldoutSettings
 
 SETTINGS = '[gateway]\nship = "north"\nsite = 7\n'
+ALONE = Chances(((ItemId("tea"), PPM),), (), 0)
 LOG = DecisionLog(b"k" * 16, HoldoutSettings("2026-11", 25))
 
 
@@ -64,7 +66,7 @@ def fill(file: Path, guests: int, each: int = 4) -> None:
                 state=OfferState.ACCEPTED if yes else OfferState.SHOWN,
             )
             tx.put_offer(offer)
-            LOG.note(tx, offer, agreed=True, candidates=1, popular_ppm=PPM, features="f", clock_trusted=True)
+            LOG.note(tx, offer, agreed=True, chances=ALONE, popular_ppm=PPM, features="f", clock_trusted=True)
 
     async def live() -> None:
         store = SqliteStore.open(database(file))
@@ -153,3 +155,13 @@ def test_what_cannot_be_read_or_written_says_so(ship: Path, tmp_path: Path) -> N
     database(ship).unlink()
     never = report(ship)
     assert (never.exit_code, "does not exist" in never.output) == (1, True)
+
+
+def test_the_log_is_written_for_whoever_wants_to_value_another_way(ship: Path) -> None:
+    fill(ship, 3)
+    out = ship.parent / "decisions.jsonl"
+    found = CliRunner().invoke(app, ["lift", "decisions", "--out", str(out), "--config", str(ship)])
+    assert (found.exit_code, found.output) == (0, f"{out}: 0 decisions\n")  # nobody has said yes
+    assert [json.loads(line)["format"] for line in out.read_text().splitlines()] == ["steward-decisions"]
+    again = CliRunner().invoke(app, ["lift", "decisions", "--out", str(out), "--config", str(ship)])
+    assert (again.exit_code == 0, "never overwritten" in again.output) == (False, True)

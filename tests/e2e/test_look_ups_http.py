@@ -101,8 +101,16 @@ async def walk_the_desk(walk: Walk, ref: GuestRef) -> None:
     limits = FORM["limits"] | {"by": "d1"}
     await walk.sees_nobody("desk", "POST", one + "/pin", PIN, status=204, ref=ref)
     await walk.sees_nobody("desk", "POST", one + "/limits", limits, status=204, ref=ref)
+    await walk.sees_nobody("desk", "GET", one + "/explanation", status=422, ref=ref)  # no outlet: test_cli_offers.py
     await walk.sees(Field.CONSENTS, ref, "desk", "GET", one + "/consents", ref=ref)
     await walk.sees(Field.CONSENTS, ref, "desk", "PUT", one + "/consents", {"consents": {"photo": True}}, ref=ref)
+    await walk.sees(Field.CONSENTS, ref, "desk", "GET", one + "/signals", ref=ref)
+    await walk.sees(Field.CONSENTS, ref, "desk", "PUT", one + "/signals", {"signals": {"hour": False}}, ref=ref)
+    for who in ("desk", "purser"):
+        await walk.sees_nobody(who, "GET", "/v1/weather")
+        await walk.sees_nobody(who, "PUT", "/v1/weather", {"weather": "rain"})
+        await walk.sees_nobody(who, "GET", "/v1/port-calls")
+        await walk.sees_nobody(who, "PUT", "/v1/port-calls", {"calls": []})
     for who, uid in (("desk", UID), ("purser", Uid("04A1B2C3D4E5F7"))):
         await a_band(walk.ship, ref, uid)
         await walk.sees(Field.BANDS, ref, who, "POST", one + "/freeze", BY, ref=ref)
@@ -114,6 +122,9 @@ async def walk_the_charges(walk: Walk, ref: GuestRef) -> None:
     one, ship = "/v1/charges/{tap_id}", walk.ship
     tap = ship.tap_id()
     body = {"till": "bar-1", "outlet": "bar", "amount_minor": 450, "currency": "EUR"}
+    await walk.sees_nobody("bar", "GET", "/v1/stock")
+    await walk.sees_nobody("bar", "PUT", "/v1/stock/{item}", {"gone": "full"}, status=404, item="lager")
+    await walk.sees_nobody("bar", "DELETE", "/v1/stock/{item}", status=404, item="lager")
     await walk.sees_nobody("bar", "PUT", one, body, status=202, tap_id=tap)
     await walk.sees_nobody("purser", "GET", one, tap_id=tap)  # nobody has tapped yet
     await ship.book(band_of(ref), tap, 450)

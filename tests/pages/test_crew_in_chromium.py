@@ -54,12 +54,19 @@ async def test_a_shift_with_real_bands(ship: PageShip, chromium: Chromium, tmp_p
         await hand.check("07-accepted")
         offers = await ship.services.store.read(lambda tx: tx.offers_of(guest, 0))
         assert [offer.state for offer in offers] == [OfferState.ACCEPTED]
+        await page.locator(".again button[value=liked]").press("Enter")
+        await expect(page.locator(".again button[value=accept]")).to_have_count(1)
+        await hand.check("07-liked")
+        (offer,) = await ship.services.store.read(lambda tx: tx.offers_of(guest, 0))
+        assert offer.liked_s is not None
 
         await page.locator("details:has(#note) summary").click()
         await page.locator("#note").fill("Likes the table\nby the window")
         await hand.check("08-note")
         await page.locator("details:has(#note) button").click()
         await expect(page.locator(".notes li")).to_contain_text("Likes the table by the window")
+        await page.locator("details.earlier summary").click()
+        await hand.check("08-earlier")
         await page.locator("details:has(#what) summary").click()
         await page.locator("#what").fill("The dinner came cold")
         await page.locator("details:has(#what) button").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from tests.e2e.test_status_page import Page
@@ -95,6 +96,13 @@ async def test_a_photo_is_not_kept_by_the_browser(ship: PageShip, browser: Brows
 # suggestions
 
 
+EVENT_OF = {
+    "accept": EventType.OFFER_ACCEPTED,
+    "not_now": EventType.OFFER_DEFERRED,
+    "wrong": EventType.OFFER_WRONG,
+}
+
+
 async def offer_of(ship: PageShip, guest: GuestRef) -> list[OfferState]:
     return [offer.state for offer in await ship.services.store.read(lambda tx: tx.offers_of(guest, 0))]
 
@@ -117,16 +125,64 @@ async def test_an_answer_is_recorded_and_nothing_else_is_pressed_on_the_guest(
     action = re.findall(r'action="(/crew/offers/[0-9a-f]{32})"', text)[0]
     told = await browser.follow(await browser.post(action, answer=answer))
     assert said in told.text
-    assert 'class="answers"' not in told.text
+    assert 'class="idea"' not in told.text
     assert await offer_of(ship, guest) == [state]
     await browser.get(f"/crew/guests/{guest}?said=<b>")
     again = await browser.post(action, answer=answer)  # the button pressed twice
     assert again.status_code == 303
-    other = "wrong" if answer == "accept" else "accept"
+    assert (await offer_of(ship, guest))[0] is state
+    assert await said_of(ship) == [EVENT_OF[answer]]
+
+
+async def test_what_was_accepted_may_be_liked_and_an_answer_taken_back(ship: PageShip, browser: Browser) -> None:
+    guest = await ship.guest()
+    await at_work(ship, browser)
+    text = (await browser.get(f"/crew/guests/{guest}")).text
+    action = re.findall(r'action="(/crew/offers/[0-9a-f]{32})"', text)[0]
     await browser.get("/crew/live")
-    conflict = await browser.post(action, answer=other)
-    assert (conflict.status_code, "Somebody was faster" in conflict.text) == (409, True)
-    assert state in await offer_of(ship, guest)
+    early = await browser.post(action, answer="liked")
+    assert early.status_code == 409  # nobody has accepted it
+    await browser.get(f"/crew/guests/{guest}")
+    told = await browser.follow(await browser.post(action, answer="accept"))
+    assert re.findall(r'name="answer" value="([a-z_]+)"', told.text) == ["liked", "take_back"]
+    assert action in told.text
+    liked = await browser.follow(await browser.post(action, answer="liked"))
+    assert "Noted as liked" in liked.text
+    (offer,) = await ship.services.store.read(lambda tx: tx.offers_of(guest, 0))
+    assert (offer.state, offer.liked_s is not None) == (OfferState.ACCEPTED, True)
+    back = await browser.follow(await browser.post(action, answer="take_back"))
+    assert f'action="{action}"' in back.text  # it waits for an answer again
+    assert 'class="earlier"' not in back.text
+    assert await offer_of(ship, guest) == [OfferState.SHOWN]
+    await browser.post(action, answer="accept")
+    before = len(await looks(ship))
+    later = (await browser.get(f"/crew/guests/{guest}")).text
+    assert 'class="earlier"' in later
+    assert re.findall(r'<span class="hint">([^<]+)</span>', later) == ["Accepted"]
+    _, suggestion, answers = (await looks(ship))[before:]
+    assert Field.SUGGESTIONS in suggestion.fields
+    assert answers.fields == {Field.SUGGESTIONS}  # they were read, so it is told
+    assert await said_of(ship) == [
+        EventType.OFFER_ACCEPTED,
+        EventType.OFFER_LIKED,
+        EventType.OFFER_TAKEN_BACK,
+        EventType.OFFER_ACCEPTED,
+    ]
+
+
+async def test_a_made_up_address_offers_no_buttons_and_opens_nobodys_offer(ship: PageShip, browser: Browser) -> None:
+    guest = await ship.guest()
+    await at_work(ship, browser)
+    for offer in ("", "0" * 31, "<b>", "/../x"):
+        text = (await browser.get(f"/crew/guests/{guest}?said=accept&offer={quote(offer)}")).text
+        assert "/crew/offers/" not in text
+    await browser.get(f"/crew/guests/{guest}?said=accept&offer={'0' * 32}")
+    assert (await browser.post("/crew/offers/" + "0" * 32, answer="take_back")).status_code == 404
+
+
+async def said_of(ship: PageShip) -> list[EventType]:
+    wanted = {*EVENT_OF.values(), EventType.OFFER_LIKED, EventType.OFFER_TAKEN_BACK}
+    return [type_ for type_, _ in await events(ship) if type_ in wanted]
 
 
 async def test_an_answer_that_is_none(ship: PageShip, browser: Browser) -> None:

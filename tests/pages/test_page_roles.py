@@ -13,8 +13,10 @@ from steward.domain.viewing import CrewRole
 from steward.web.api import create_app
 from steward.web.pages.base import PAGES_TABLE, PageRoute
 from steward.web.pages.crew import CrewPages
+from steward.web.pages.crew_whatif import WhatIfPages
 from steward.web.pages.signin import SignInPages
 from steward.web.pages.sse import Streams
+from steward.web.pages.stock import StockPages
 
 S, H, G, P, A, R = CrewRole  # service, housekeeping, guest services, purser, safety, privacy officer
 SHIFTS = {
@@ -33,6 +35,7 @@ CREW_PAGES = {
     ("GET", "/crew/live/events"): {S, H, G, P, A},
     ("GET", GUEST): {S, H, G, P, A, R},
     ("GET", GUEST + "/photo"): {S, G, P, A},
+    ("GET", GUEST + "/otherwise"): {S, G, P},
     ("POST", GUEST + "/glass"): {A},
     ("POST", GUEST + "/notes"): {S, H, G, P},
     ("POST", GUEST + "/notes/{note}/remove"): {S, H, G, P},
@@ -40,6 +43,8 @@ CREW_PAGES = {
     ("POST", "/crew/cases/{case}/close"): {S, H, G, P},
     ("GET", "/crew/cases"): {S, H, G, P},
     ("POST", "/crew/offers/{offer}"): {S, G, P},
+    ("GET", "/crew/stock"): {S, G, P},
+    ("POST", "/crew/stock/{item}"): {S, G, P},
     ("GET", "/crew/search"): {S, H, G, P, A, R},
     ("POST", "/crew/search"): {S, H, G, P, A, R},
     ("GET", "/crew/search/found"): {S, H, G, P, A, R},
@@ -98,6 +103,8 @@ def test_the_pages_and_their_roles_are_these(ship: PageShip) -> None:
     table = table_of(ship)
     streams = Streams()
     own = {(r.method, r.path) for r in CrewPages(ship.services, streams).routes()}
+    own |= {(r.method, r.path) for r in StockPages(ship.services).routes()}
+    own |= {(r.method, r.path) for r in WhatIfPages(ship.services).routes()}
     own |= {(r.method, r.path) for r in SignInPages(ship.services, streams).routes()} - PUBLIC
     assert own == CREW_PAGES.keys()
     for key, roles in CREW_PAGES.items():

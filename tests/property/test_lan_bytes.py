@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.moneykit import ring
 
 from steward.domain.allowance import Grant, Report
+from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord
+from steward.domain.features import Company, Signal, Weather
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits, PinHash
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.lanwire import decode_ask, encode_ask, open_changes, seal_changes
@@ -31,6 +33,8 @@ from steward.domain.replica import (
     fit,
     scoped,
 )
+from steward.domain.signals import Switch
+from steward.domain.stock import Gone, StockWord
 
 KEYRING = ring()
 counts = st.integers(0, 2**53 - 1)
@@ -66,6 +70,29 @@ rows = st.one_of(
     st.builds(Counter, uids, st.sampled_from(["charge", "sdm"]), counts),
     st.builds(
         Grant, st.just("bar"), counts, refs, *([counts] * 7), why=st.sampled_from(["", "day_limit", "stay_limit"])
+    ),
+    st.builds(Switch, refs, st.sampled_from(Signal), st.booleans(), counts, counts),
+    st.builds(StayCompany, refs, st.none() | st.sampled_from(Company)),
+    st.builds(
+        lambda weather, said_s, more: WeatherWord(weather, said_s, said_s + more),
+        st.none() | st.sampled_from(Weather),
+        st.integers(0, 2**40),
+        st.integers(1, 10**5),
+    ),
+    st.builds(
+        lambda version, stays: PortCalls(
+            version, tuple(PortCall(f"Øy {n}", n * 10**6, n * 10**6 + s) for n, s in enumerate(stays))
+        ),
+        st.integers(1, 2**40),
+        st.lists(st.integers(1, 10**5), max_size=9),
+    ),
+    st.builds(
+        StockWord,
+        st.just("bar"),
+        st.sampled_from(["lager", "a.b-c_9"]),
+        st.none() | st.sampled_from(Gone),
+        counts,
+        counts,
     ),
 )
 change_sets = st.builds(

@@ -29,7 +29,7 @@ from steward.domain.rulekinds import (
     Variety,
     rules_of,
 )
-from steward.domain.rules import SCORE_MAX, Effect, decide
+from steward.domain.rules import SCORE_MAX, Effect, decide, reordered
 
 items = st.builds(
     lambda number, category, allergens, suits, age, hours, edible: replace(
@@ -196,3 +196,14 @@ def test_a_nudge_is_bounded_and_told(shelf: list[Item], data: st.DataObject, now
     assert {id_ for place, id_ in enumerate(left) if plain[place] != id_} <= told
     put_off = {o.item for o in now.offers if o.state is OfferState.DEFERRED}
     assert not put_off & {step.item for step in found.trace if step.effect is Effect.LIFTED}
+
+
+@given(shelves, st.data(), situations, files)
+def test_what_may_be_offered_does_not_depend_on_scores_and_other_scores_only_reorder_it(
+    shelf: list[Item], data: st.DataObject, now: Any, file: Rules
+) -> None:
+    first = decide(shelf, [Scored(item.id, data.draw(scores), ()) for item in shelf], now, file)
+    other = [Scored(item.id, data.draw(scores), ()) for item in shelf]
+    again = decide(shelf, other, now, file)
+    assert {one.item for one in again.ordered} == {one.item for one in first.ordered}
+    assert reordered(first, {item.id: item for item in shelf}, other, now, file) == again.ordered

@@ -160,14 +160,16 @@ def consents(world: World) -> list[str]:
 
 
 def _consents_told(world: World) -> list[str]:
+    def said(gateway: Gateway, ref: GuestRef) -> object:
+        return gateway.disk.look(lambda tx: (list(tx.consents_of(ref)), tx.signals_off(ref), tx.weather()))
+
     problems = []
     for wearer in world.wearers:
         ref = wearer.guest.ref
-        told = list(world.authority.disk.look(lambda tx, ref=ref: tx.consents_of(ref)))
+        told = said(world.authority, ref)
         for name, gateway in world.gateways.items():
-            if gateway.plan.role is not Role.DOOR:
-                known = list(gateway.disk.look(lambda tx, ref=ref: tx.consents_of(ref)))
-                problems += [] if known == told else [f"{name} has not heard what {ref} agreed to"]
+            if gateway.plan.role is not Role.DOOR and said(gateway, ref) != told:
+                problems.append(f"{name} has not heard what {ref} agreed to or switched off, or the weather")
     return problems
 
 

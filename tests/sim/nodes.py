@@ -32,6 +32,7 @@ from steward.services.board import TapBoard
 from steward.services.chargebook import ChargeBook, PaymentSettings
 from steward.services.checkin import CheckinService
 from steward.services.consents import ConsentService
+from steward.services.context import ContextService
 from steward.services.doors import DoorService
 from steward.services.downlink import DownlinkService, DownlinkSettings
 from steward.services.encoder import EncodeService, EncodeSettings
@@ -45,6 +46,7 @@ from steward.services.peers import Peers, Watched
 from steward.services.pins import PinService
 from steward.services.replica import Replica
 from steward.services.router import MessageRouter
+from steward.services.signals import SignalService
 from steward.services.supervise import Supervisor
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
@@ -120,6 +122,8 @@ class Running:
         self.payments = PaymentService(store, self.clock, entropy, keyring, AES, settings, pins, funds)
         self.folio = FolioService(store, self.clock, settings)
         self.consents = ConsentService(store, self.clock, not gateway.is_authority)
+        self.signals = SignalService(store, self.clock, not gateway.is_authority)
+        self.context = ContextService(store, self.clock, not gateway.is_authority)
         self.lookups = LookupService(store, self.clock, TapFeed())
         self._start_readers()
         self._start_lan()

@@ -21,6 +21,7 @@ from steward.adapters.keyfile import Role, export, new_key_file
 from steward.adapters.keyring import FileKeyRing
 from steward.domain.charges import ChargeRequest
 from steward.domain.consent import ConsentPurpose
+from steward.domain.features import Signal, Weather
 from steward.domain.guests import Guest, Limits
 from steward.domain.ids import GuestRef, OutletId, TapId, TillId, Uid, uid_from
 from steward.domain.replica import MemberRole
@@ -244,6 +245,8 @@ class World:
                     await self.shore.consent(ref, purpose, given)
                 elif desk is not None:
                     await desk.consents.say(ref, {purpose: given}, "desk")
+                    await desk.signals.say(ref, {rng.choice(tuple(Signal)): given}, "desk")
+                    await desk.context.say_weather(rng.choice((*Weather, None)), "bridge")
             except StewardError:
                 pass  # not recorded: it does not count
             await self._look_with_consent(rng, rng.choice(self.wearers).guest.ref)

@@ -31,6 +31,7 @@ GUEST: Mapping[str, str] = {
     "diet": "",
     "photo": "",
     "consents": "",
+    "company": "",
 }
 HEADER = tuple(column.name for column in COLUMNS)
 

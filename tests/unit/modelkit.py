@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from steward.adapters.litert import LitertModel
 from steward.adapters.modelfolder import hash_file, open_model
-from steward.domain.catalogue import Item, ItemId
+from steward.domain.catalogue import Item
 from steward.domain.features import Deed, Moment, Past
 from steward.domain.offers import Reason, Scored
 from steward.domain.outlets import OutletKind
 from steward.domain.shorebodies import read_item
 from steward.errors import ModelRefused
-from steward.ports.service import Ranked, RankRequest
+from steward.ports.service import Ranked, RankRequest, Weigh
 
+T = TypeVar("T")
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "models"
 TINY, INVERTED = FOLDER / "tiny.model", FOLDER / "inverted.model"
 NOW_S = 1_800_014_400
@@ -61,9 +63,15 @@ class HandModel:
         self.asked.append(request)
         if self.error is not None:
             raise self.error
+        scored = self.weigh(request)
+        return Ranked(self.version, scored, dict.fromkeys((one.item for one in scored), self.chance))
+
+    async def compare(self, work: Callable[[Weigh], T]) -> T:
+        return work(self.weigh)
+
+    def weigh(self, request: RankRequest) -> list[Scored]:
         ids = sorted((item.id for item in request.items), key=lambda id_: (id_ != self.first, id_))
-        scored = [Scored(id_, -float(place), (Reason("something_new"),)) for place, id_ in enumerate(ids)]
-        return Ranked(self.version, scored, dict.fromkeys(map(ItemId, ids), self.chance))
+        return [Scored(id_, -float(place), (Reason("something_new"),)) for place, id_ in enumerate(ids)]
 
     def close(self) -> None:
         self.closed = True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from tests.unit.moneykit import CountingEntropy, HandClock
@@ -12,20 +15,22 @@ from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
 from steward.config_offers import packaged_rules
 from steward.domain.consent import ConsentPurpose, Source, said_aboard
+from steward.domain.exploring import FLOOR_PPM, REST_PPM, SOFT_PPM
 from steward.domain.features import FEATURES_ID
 from steward.domain.holdout import Arm, Decision
 from steward.domain.ids import GuestRef
 from steward.domain.offers import PPM, Answer, OfferState, Reason, Scored
 from steward.domain.trial import Trial
 from steward.ports import Tx
-from steward.ports.service import Ranked, RankRequest
+from steward.ports.service import Ranked, RankRequest, Weigh
 from steward.services.decisions import DecisionLog, HoldoutSettings
-from steward.services.offers import EXPLORE_PPM, OfferService
+from steward.services.offers import OfferService
 from steward.services.ranking import Ranking, RankingSettings
 from steward.services.situation import OfferSettings
 
+T = TypeVar("T")
 MODEL = "ab" * 32
-EACH = EXPLORE_PPM // 3
+EACH = FLOOR_PPM + SOFT_PPM // 2 + REST_PPM // 2  # of the two others, where nothing was ever taken
 
 
 class Backwards:
@@ -38,11 +43,14 @@ class Backwards:
 
     async def rank(self, request: RankRequest) -> Ranked:
         self.asked.append(request)
-        plain = await PopularityRanker().rank(request)
-        order = [
-            Scored(one.item, float(-n), (Reason("popular_now", 1),)) for n, one in enumerate(reversed(plain.scored))
-        ]
-        return Ranked(self.version, order)
+        return Ranked(self.version, self.weigh(request))
+
+    async def compare(self, work: Callable[[Weigh], T]) -> T:
+        return work(self.weigh)
+
+    def weigh(self, request: RankRequest) -> list[Scored]:
+        plain = reversed(PopularityRanker().weigh(request))
+        return [Scored(one.item, float(-n), (Reason("popular_now", 1),)) for n, one in enumerate(plain)]
 
     def close(self) -> None: ...
 
@@ -66,6 +74,12 @@ async def decisions(deck: Deck) -> list[Decision]:
     return [one.decision for one in await deck.store.read(lambda tx: tx.decisions(0, 99))]
 
 
+def by_softmax(*scores: float) -> list[int]:
+    """The chances of what comes after the best of three."""
+    weights = [math.exp(score) for score in scores]
+    return [FLOOR_PPM + int(SOFT_PPM * weight / sum(weights)) + REST_PPM // 2 for weight in weights]
+
+
 async def test_the_model_ranks_for_the_personal_arm_and_popularitys_share_is_logged() -> None:
     deck, model = await deck_with(0)
     (shown,) = await deck.offers.suggest(BARKEEPER, KIRA)
@@ -74,7 +88,9 @@ async def test_the_model_ranks_for_the_personal_arm_and_popularitys_share_is_log
     assert (made.offer, made.guest, made.arm, made.voyage) == (shown.offer, KIRA, Arm.PERSONAL, "north")
     assert (made.ranker, made.features) == ("backwards-1", FEATURES_ID)
     assert (made.item, made.candidates, made.at_s) == ("tea", 3, deck.clock.unix_s)
-    assert (made.propensity_ppm, made.popular_ppm) == (PPM - 2 * EACH, EACH)
+    cake, beer = by_softmax(-1.0, -2.0)  # as the model has them
+    assert (made.propensity_ppm, made.popular_ppm) == (PPM - cake - beer, EACH)
+    assert made.named == (("tea", PPM - cake - beer), ("cake", cake), ("beer", beer))
 
 
 async def test_who_is_held_out_gets_what_is_popular_and_their_past_is_not_even_read() -> None:
@@ -84,6 +100,7 @@ async def test_who_is_held_out_gets_what_is_popular_and_their_past_is_not_even_r
     (made,) = await decisions(deck)
     assert (made.arm, made.ranker, made.features) == (Arm.HOLDOUT, "popularity-1", "")
     assert made.propensity_ppm == made.popular_ppm == PPM - 2 * EACH
+    assert made.named == (("beer", PPM - 2 * EACH), ("cake", EACH), ("tea", EACH))
 
 
 async def test_what_is_not_personal_looks_the_same_to_who_is_held_out_and_who_never_agreed() -> None:

@@ -124,6 +124,17 @@ def test_what_is_off_leaves_the_history_before_it_is_cut() -> None:
     assert visible_past(history, frozenset({Signal.HISTORY, Signal.ANSWERS})) == ()
 
 
+def test_hour_and_place_are_switched_off_in_what_was_done_before_too() -> None:
+    history = [Past(BAR.id, Deed.TAKEN, NOW_S - 3600, 600, here=True)]
+    columns = dict.fromkeys(PAST_NAMES, 0.0)
+    for off, gone in ((Signal.HOUR, {"hour_sin", "hour_cos"}), (Signal.PLACE, {"here"})):
+        whole = dict(zip(PAST_NAMES, past_vector(history[0], NOW_S), strict=True))
+        (seen,) = visible_past(history, frozenset({off}))
+        without = dict(zip(PAST_NAMES, past_vector(seen, NOW_S), strict=True))
+        assert {name for name in columns if whole[name] != without[name]} == gone
+        assert not any(without[name] for name in gone)
+
+
 def test_every_signal_is_somewhere() -> None:
     assert set(Signal) - set(MOMENT_SLICES) == {Signal.HISTORY, Signal.ANSWERS}
     unknown = moment_vector(Moment(NOW_S, 0, 0, OutletKind.RETAIL))

@@ -12,6 +12,7 @@ from steward.adapters.keyfile import Role
 from steward.adapters.memory import MemoryStore
 from steward.config import load
 from steward.domain.catalogue import ItemId
+from steward.domain.exploring import Chances
 from steward.domain.holdout import KEPT_DAYS_MIN, Arm, LoggedDecision, draw
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, OfferId, Reason
@@ -22,6 +23,7 @@ from steward.wiring import offer_settings_of
 
 KEY = bytes(range(16))
 DAY_S = 86_400
+DRAWN = Chances(((ItemId("tea"), 900_000), (ItemId("cake"), 60_000)), (ItemId("beer"),), 40_000)
 REFS = [GuestRef(f"{number:016x}") for number in range(4000)]
 
 
@@ -39,7 +41,7 @@ def offer(number: int, ref: GuestRef = REFS[1], at_s: int = NOON_S) -> Offer:
 
 
 def note(tx: Tx, log: DecisionLog, made: Offer, *, agreed: bool = True, trusted: bool = True) -> Arm:
-    log.note(tx, made, agreed=agreed, candidates=3, popular_ppm=50_000, features="f", clock_trusted=trusted)
+    log.note(tx, made, agreed=agreed, chances=DRAWN, popular_ppm=50_000, features="f", clock_trusted=trusted)
     return log.arm(tx, made.guest, agreed=agreed)
 
 

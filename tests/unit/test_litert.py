@@ -16,12 +16,11 @@ import pytest
 from tests.unit.modelkit import FOLDER, INVERTED, TINY, catalogue, model, past, request
 
 from steward.adapters import litert, modelfolder
-from steward.adapters.litert import BUCKETS, WAITING_MAX, LitertModel
+from steward.adapters.litert import BUCKETS, COMPARING_MAX, WAITING_MAX, LitertModel
 from steward.adapters.modelfolder import FolderModels, hash_file, open_model
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.features import FEATURES_ID, MOMENT_SLICES, Deed, Signal, item_vector
+from steward.domain.features import FEATURES_ID, MOMENT_SLICES, PAST_NAMES, Deed, Signal, item_vector
 from steward.domain.modelfile import INPUTS, MARK, pack, unpack
-from steward.domain.offers import Reason
 from steward.errors import Busy, ModelRefused, RankerFailed
 from steward.ports.service import RankRequest
 
@@ -130,7 +129,13 @@ def test_a_signal_that_is_off_is_in_none_of_the_tensors(tiny: LitertModel, signa
         where = MOMENT_SLICES[signal]
         assert not off["moment"][0, where].any()
         assert on["moment"][0, where].any() or signal in (Signal.COMPANY, Signal.WEATHER)  # not known in this request
-        kept = [name for name in INPUTS if name != "moment"]
+        past_too = {Signal.HOUR: ("hour_sin", "hour_cos"), Signal.PLACE: ("here",)}.get(signal, ())
+        for column in (PAST_NAMES.index(name) for name in past_too):
+            assert on["past"][0, -4:, column].any()
+            assert not off["past"][0, :, column].any()
+        kept = [name for name in INPUTS if name not in ("moment", "past")]
+        others = [place for place, name in enumerate(PAST_NAMES) if name not in past_too]
+        assert (on["past"][..., others] == off["past"][..., others]).all()
     else:
         gone = {Signal.HISTORY: 3, Signal.ANSWERS: 1}[signal]
         assert (on["past"].any(axis=2).sum(), off["past"].any(axis=2).sum()) == (4, 4 - gone)
@@ -149,14 +154,104 @@ def test_with_everything_off_it_is_the_same_for_everybody(tiny: LitertModel) -> 
     assert tiny.rank_now(replace(asked, moment=other, history=(past(7, 1, Deed.WRONG),))) == mine
 
 
-def test_history_is_named_as_a_reason_only_where_it_lifted_the_item(tiny: LitertModel) -> None:
-    with_it, without = tiny.rank_now(request()), tiny.rank_now(request(history=()))
-    place = {one.item: number for number, one in enumerate(without.scored)}
-    told = {one.item for one in with_it.scored if Reason("like_before") in one.reasons}
-    assert 0 < len(told) < len(with_it.scored)
-    for number, one in enumerate(with_it.scored):
-        assert (number < place[one.item]) >= (one.item in told)
-    assert not any(Reason("like_before") in one.reasons for one in without.scored)
+# what is asked many times over, to explain one order
+
+
+@pytest.mark.parametrize("count", [1, 40, 500])
+def test_what_is_weighed_again_is_what_would_be_ranked_to_the_last_bit(tiny: LitertModel, count: int) -> None:
+    items = many(count)
+    asked = request(items=items, catalogue={item.id: item for item in (*items, *catalogue())}, version=100 + count)
+    assert asked.moment is not None
+    others = [
+        asked,
+        *(replace(asked, moment=replace(asked.moment, off=frozenset({signal}))) for signal in Signal),
+        replace(asked, history=asked.history[1:]),
+        replace(asked, history=()),
+        replace(asked, moment=replace(asked.moment, minute=90, now_s=asked.moment.now_s + 7 * 3600)),
+    ]
+    weighed = [tiny.weigh_now(other) for other in others]  # before any of it was ranked
+    assert weighed == [tiny.rank_now(other).scored for other in others]
+    assert len({tuple(one.item for one in order) for order in weighed}) > 1 or count == 1
+    assert tiny.weigh_now(replace(asked, items=[])) == []
+
+
+async def test_comparisons_run_in_the_models_thread_and_only_so_many_wait() -> None:
+    made, go = model(), threading.Event()
+    seen = set()
+
+    def work(weigh: Any) -> str:
+        seen.add(threading.get_ident())
+        assert go.wait(30)
+        return str(weigh(request())[0].item)
+
+    waiting = [asyncio.create_task(made.compare(work)) for _ in range(COMPARING_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await made.compare(work)
+    go.set()
+    first = (await made.rank(request())).scored[0].item
+    assert set(await asyncio.gather(*waiting)) == {first}
+    assert made._waiting == made._comparing == 0
+    assert len(seen) == 1
+    assert threading.get_ident() not in seen
+    made.close()
+    with pytest.raises(RankerFailed, match="closed"):
+        await made.compare(work)
+
+
+async def test_a_ranking_goes_between_two_requests_of_a_comparison() -> None:
+    made, begun, go = model(), threading.Event(), threading.Event()
+    after = list[bool]()
+
+    def work(weigh: Any) -> None:
+        begun.set()
+        assert go.wait(30)
+        weigh(request(history=()))
+        after.append(not made._asked)
+
+    compared = [asyncio.create_task(made.compare(work)) for _ in range(2)]
+    await asyncio.to_thread(begun.wait, 30)
+    ranked = [asyncio.create_task(made.rank(request())) for _ in range(WAITING_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await made.rank(request())
+    go.set()
+    assert len({tuple(one.scored) for one in await asyncio.gather(*ranked)}) == 1
+    await asyncio.gather(*compared)
+    assert after == [True, True]
+    assert made._waiting == 0
+    made.close()
+
+
+async def test_a_request_that_cannot_be_ranked_harms_no_other() -> None:
+    made = model()
+    bad = request(catalogue={})  # the items of its history are not in it
+    good = [asyncio.create_task(made.rank(request())) for _ in range(2)]
+    with pytest.raises(RankerFailed):
+        await made.rank(bad)
+    assert len(await asyncio.gather(*good)) == 2
+    assert (await made.rank(request())).scored
+    made.close()
+
+
+async def test_what_waits_when_the_model_is_closed_is_told_so() -> None:
+    made, begun, go = model(), threading.Event(), threading.Event()
+
+    def work(weigh: Any) -> int:
+        begun.set()
+        assert go.wait(30)
+        return len(weigh(request()))
+
+    running = asyncio.create_task(made.compare(work))
+    await asyncio.to_thread(begun.wait, 30)
+    compared, ranked = asyncio.create_task(made.compare(work)), asyncio.create_task(made.rank(request()))
+    await asyncio.sleep(0)
+    made.close()
+    go.set()
+    assert await running == len(catalogue())
+    for waits in (compared, ranked):
+        with pytest.raises(RankerFailed, match="closed"):
+            await waits
 
 
 # the thread
@@ -278,7 +373,7 @@ def test_what_was_not_signed_is_not_even_unpacked(
 async def test_files_are_known_by_their_hash_whatever_their_name(tmp_path: Path) -> None:
     models, sha256 = FolderModels(tmp_path), hash_file(TINY)
     assert not await models.here(sha256)
-    with pytest.raises(ModelRefused, match="put it there"):
+    with pytest.raises(ModelRefused, match="put that one there"):
         await models.load(sha256, None)
     file = tmp_path / "from a stick.model"
     file.write_bytes(TINY.read_bytes()[:-9])  # half copied

@@ -156,6 +156,7 @@ CELLS = {
     "verify_above_minor": ["0x10"],
     "allergies": ["shellfish", "nut", "milk/eggs", "none"],
     "diet": ["keto"],
+    "company": ["busyness", "couple friends"],
     "photo": ["a.gif", "../a.jpg", "b/a.jpg", "b\\a.jpg", ".jpg", "a.jpg.exe", "x" * 121 + ".jpg"],
 }
 
@@ -241,8 +242,8 @@ def test_rows_of_another_width_are_told() -> None:
     lines = manifest(guest(), guest(guest="2"), guest(guest="3")).split(b"\n")
     found = read_manifest(b"\n".join((lines[0], lines[1] + b",,", lines[2] + b",x", lines[3][:-1])))
     assert [(p.row, p.what) for p in found.problems] == [
-        (3, "has 22 cells, the header has 21"),
-        (4, "has 20 cells, the header has 21"),
+        (3, "has 23 cells, the header has 22"),
+        (4, "has 21 cells, the header has 22"),
     ]
     assert [row.number for row in found.rows] == [2]  # empty cells at the end are a spreadsheet's habit
 

@@ -16,7 +16,7 @@ from steward.adapters.popularity import PopularityRanker
 from steward.domain.ids import GuestRef
 from steward.domain.offers import Answer
 from steward.domain.shorebodies import ModelRelease, encode_releases
-from steward.domain.trial import Phase, Trial
+from steward.domain.trial import POPULARITY, Phase, Trial
 from steward.errors import ModelRefused
 from steward.ports.sync import DownRecord
 from steward.services.modelwatch import ModelWatch
@@ -105,6 +105,80 @@ async def test_settings_that_name_another_file_are_obeyed_at_once() -> None:
     await ModelWatch(deck.store, deck.ranking, models, base=NEXT).look()
     (one,) = await deck.offers.suggest(BARKEEPER, KIRA)
     assert one.item.id == "i3"
+
+
+async def test_a_newer_program_s_model_takes_the_place_of_the_older_one_and_of_no_release() -> None:
+    for trial, shown, phase in [
+        (Trial(), NEXT, Phase.WATCH),  # from before any model shipped
+        (Trial(OLD, OLD), NEXT, Phase.WATCH),
+        (Trial(OLD, OLD, "", Phase.WATCH), NEXT, Phase.WATCH),
+        (Trial(OLD, refused=(OLD,)), NEXT, Phase.WATCH),  # the older one did worse than popularity
+        (Trial(OLD, OLD, NEW, Phase.SHADOW), NEXT, Phase.SHADOW),  # it is tried anew, beside what is shown now
+        (Trial(OLD, NEW), NEW, Phase.NONE),
+        (Trial("", NEW), NEW, Phase.NONE),
+        (Trial(OLD, NEW, OLD, Phase.WATCH), NEW, Phase.NONE),  # what it was compared with is gone
+    ]:
+        models = HandModels()
+        models.files = {NEW: HandModel("m-2"), NEXT: HandModel("m-3")}
+        deck = await deck_with(trial, ranking_with())
+        if trial.phase is Phase.SHADOW:
+            await released(deck, release())
+        await ModelWatch(deck.store, deck.ranking, models, base=NEXT, ships=True).look()
+        after = await trial_of(deck)
+        assert (after.base, after.shown, after.phase) == (NEXT, shown, phase)
+        assert after.phase is not Phase.WATCH or after.other == POPULARITY
+
+
+async def test_the_model_that_ships_goes_by_itself_where_popularity_does_better() -> None:
+    """Guests take what popularity puts first, and the model says otherwise: on a ship with other words, perhaps."""
+    models = HandModels()
+    models.files = {OLD: HandModel("m-1", first="i4", chance=0.9)}
+    deck = await deck_with(Trial(), ranking_with())
+    watch = ModelWatch(deck.store, deck.ranking, models, base=OLD, ships=True)
+    await watch.look()
+    deck.offers._entropy = Draws(3)
+    for ref in await guests(deck, 250):
+        for one in await deck.offers.suggest(BARKEEPER, ref):
+            answer = Answer.NOT_NOW if one.item.id == "i4" else Answer.ACCEPT
+            await deck.offers.answer(BARKEEPER, one.offer, answer)
+        if (await trial_of(deck)).phase is Phase.NONE:
+            break
+    after = await trial_of(deck)
+    assert (after.base, after.shown, after.phase, after.refused) == (OLD, POPULARITY, Phase.NONE, (OLD,))
+    await watch.look()
+    await watch.look()
+    assert (await trial_of(deck), set(deck.ranking.loaded())) == (after, set())
+
+
+async def test_a_damaged_model_that_ships_may_be_put_right() -> None:
+    models = HandModels()
+    models.files = {OLD: ModelRefused("damaged")}
+    deck = await deck_with(Trial(), ranking_with())
+    watch = ModelWatch(deck.store, deck.ranking, models, base=OLD, ships=True)
+    await watch.look()
+    assert set(deck.ranking.loaded()) == set()
+    models.files[OLD] = HandModel("m-1")
+    await watch.look()
+    assert (set(deck.ranking.loaded()), (await trial_of(deck)).refused) == ({OLD}, ())
+
+
+async def test_a_release_that_this_program_cannot_use_gives_way_to_the_model_that_ships() -> None:
+    for trial in (Trial(OLD, NEW), Trial(OLD, NEW, NEXT, Phase.SHADOW)):
+        models = HandModels()
+        models.files = {OLD: HandModel("m-1", first="i2"), NEW: ModelRefused("other features")}
+        deck = await deck_with(trial, ranking_with())
+        await released(deck, release())
+        watch = ModelWatch(deck.store, deck.ranking, models, base=OLD, ships=True)
+        await watch.look()
+        await watch.look()
+        after = await trial_of(deck)
+        assert (after.shown, after.phase, after.why) == (OLD, Phase.NONE, "bad_file")
+        assert NEW in after.refused
+        assert set(deck.ranking.loaded()) == {OLD}
+    models.files[OLD] = ModelRefused("damaged")
+    deck = await deck_with(Trial(OLD, OLD), ranking_with())
+    await ModelWatch(deck.store, deck.ranking, models, base=OLD, ships=True).look()
+    assert (await trial_of(deck)) == Trial(OLD, OLD)  # there is nothing to fall back to but popularity
 
 
 # with real files

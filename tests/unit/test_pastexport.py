@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from steward.domain.catalogue import ItemId
-from steward.domain.features import FEATURES_ID, Company, Deed, Weather
+from steward.domain.features import FEATURES_ID, MOMENT_SLICES, Company, Deed, Moment, Signal, Weather, moment_vector
 from steward.domain.ids import GuestRef
 from steward.domain.offers import OfferState
 from steward.domain.outlets import OutletKind
@@ -21,6 +21,7 @@ from steward.domain.pastexport import (
     DeedLine,
     Header,
     Shown,
+    blanked,
     encode_deed,
     encode_end,
     encode_header,
@@ -250,3 +251,63 @@ def test_a_guest_has_another_name_under_another_key() -> None:
     assert len(names) == 4
     assert pseudonym(b"\x01" * 32, ref) == pseudonym(b"\x01" * 32, ref)
     assert ref not in names
+
+
+# what a guest has switched off
+
+ALL_KNOWN = moment_at(
+    AT_S + 9 * 3600 + 7,
+    DAY,
+    OutletKind.RETAIL,
+    (AT_S - 86_400, AT_S + 86_400),
+    in_port=True,
+    company=Company.FRIENDS,
+    weather=Weather.ROUGH,
+    shown=3,
+    accepted=2,
+)
+
+
+def one(moment: Moment, **changes: Any) -> list[bytes]:
+    line = DeedLine("1" * 16, TONIC, None, moment, Shown(1_000_000, None, OfferState.SHOWN, "r"))
+    return whole(
+        (replace(line, **changes),), replace(HEADER, from_s=moment.now_s, to_s=moment.now_s, guests=1, deeds=1)
+    )
+
+
+@pytest.mark.parametrize("signal", MOMENT_SLICES)
+def test_what_is_off_is_blank_in_the_file_and_is_learnt_from_as_it_is_served(signal: Signal) -> None:
+    off = replace(ALL_KNOWN, off=frozenset({signal}))
+    (found,) = read(one(blanked(off, DAY)))
+    assert found.moment == blanked(off, DAY) != off
+    assert moment_vector(found.moment) == moment_vector(off)
+    others = replace(ALL_KNOWN, off=frozenset(MOMENT_SLICES) - {signal})
+    assert any(moment_vector(blanked(others, DAY))[MOMENT_SLICES[signal]])
+
+
+@pytest.mark.parametrize("signal", MOMENT_SLICES)
+def test_a_file_that_says_off_and_shows_it_is_refused(signal: Signal) -> None:
+    problem = refused(one(replace(ALL_KNOWN, off=frozenset({signal}))))
+    assert (problem.line, "switched off" in problem.problem) == (2, True)
+
+
+@pytest.mark.parametrize(("deed", "signal"), [(Deed.TAKEN, Signal.HISTORY), (Deed.WRONG, Signal.ANSWERS)])
+def test_a_deed_that_is_off_is_no_line(deed: Deed, signal: Signal) -> None:
+    with pytest.raises(ValueError, match="switched off"):
+        one(replace(ALL_KNOWN, off=frozenset({signal})), deed=deed, offer=None)
+
+
+@pytest.mark.parametrize(
+    "off", [[], ["hour", "day"], ["day", "day"], ["mind"], "day", [1], {"day": True}, None, [["day"]]]
+)
+def test_off_that_is_no_list_of_signals_is_refused(off: object) -> None:
+    assert refused(edited(2, lambda fields: fields.update(off=off))).line == 2
+
+
+def test_noon_is_of_the_same_day_and_keeps_the_order() -> None:
+    for day in (DAY, ShipDay(0, -3600), ShipDay(23, 0), ShipDay(14, 7200)):
+        hours = [AT_S + n * 1800 for n in range(200)]
+        noons = [day.noon(at_s) for at_s in hours]
+        assert noons == sorted(noons)
+        assert [day.number(noon) for noon in noons] == [day.number(at_s) for at_s in hours]
+        assert len({day.minute(noon) for noon in noons}) == 1

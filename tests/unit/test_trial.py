@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from steward.domain.offers import PPM, OfferId
 from steward.domain.trial import (
+    COUNTED_MAX,
     LOOK_EVERY,
     POPULARITY,
     REFUSED_MAX,
@@ -24,6 +25,7 @@ from steward.domain.trial import (
     Phase,
     Seen,
     Sums,
+    Told,
     Trial,
     Verdict,
     answer,
@@ -188,6 +190,48 @@ def test_an_answer_counts_once_and_only_where_it_was_seen() -> None:
     assert (no.answered, no.rank.count, no.brier.wd) == (1, 0, pytest.approx(0.81 - 0.16))
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([True, False, None])), max_size=40))
+def test_only_the_last_answer_of_each_offer_is_in_the_sums(words: list[tuple[int, bool | None]]) -> None:
+    known = [Seen(OfferId(str(n)), 20_000 + n * 200_000, n + 1, 5 - n, 0.1 * n, 0.5) for n in range(5)]
+    start = SHADOW
+    for seen in known:
+        start = note(start, seen)
+    trial, last = start, dict[int, bool | None]()
+    for number, word in words:
+        trial = answer(trial, OfferId(str(number)), word)
+        last[number] = word
+    expected = start
+    for number, word in last.items():
+        expected = answer(expected, OfferId(str(number)), word)
+    assert (trial.answered, trial.explored) == (expected.answered, expected.explored)
+    assert {told.seen.offer: told.taken for told in trial.counted} == {
+        str(number): word for number, word in last.items() if word is not None
+    }
+    assert len(trial.waiting) + len(trial.counted) == len(known)
+    for name in ("rank", "brier"):
+        found, wanted = getattr(trial, name), getattr(expected, name)
+        assert found.count == wanted.count
+        assert (found.w, found.wd, found.wwdd) == pytest.approx((wanted.w, wanted.wd, wanted.wwdd), abs=1e-9)
+    if not trial.counted:
+        assert (trial.rank, trial.brier) == (Sums(), Sums())
+
+
+def test_what_can_be_taken_back_is_bounded_and_what_is_older_stands() -> None:
+    trial = SHADOW
+    for number in range(COUNTED_MAX + 10):
+        trial = answer(note(trial, Seen(OfferId(str(number)), PPM, 1, 2)), OfferId(str(number)), True)
+    assert len(trial.counted) == COUNTED_MAX
+    assert answer(trial, OfferId("3"), None) is trial
+    assert answer(trial, OfferId("20"), None).answered == trial.answered - 1
+
+
+def test_a_trial_kept_before_answers_could_be_taken_back_goes_on() -> None:
+    fields = json.loads(encode(note(SHADOW, Seen(OfferId("1"), PPM, 1, 2))))
+    del fields["counted"]
+    trial = decode(json.dumps(fields))
+    assert (trial.shown, trial.counted, len(trial.waiting)) == (OLD, (), 1)
+
+
 def test_what_waits_and_what_was_refused_is_bounded() -> None:
     trial = SHADOW
     for number in range(WAITING_MAX + 10):
@@ -214,14 +258,15 @@ seens = st.builds(
     st.none() | st.floats(0, 1),
 )
 trials = st.builds(
-    lambda start, answered, rank, brier, waiting: replace(
-        start, answered=answered, rank=rank, brier=brier, waiting=tuple(waiting)
+    lambda start, answered, rank, brier, waiting, counted: replace(
+        start, answered=answered, rank=rank, brier=brier, waiting=tuple(waiting), counted=tuple(counted)
     ),
     st.sampled_from([Trial(), SHADOW, WATCH, carry_out(WATCH, Verdict.ROLL_BACK, "slow")]),
     st.integers(0, 9999),
     sums,
     sums,
     st.lists(seens, max_size=5),
+    st.lists(st.builds(Told, seens, st.booleans()), max_size=5),
 )
 
 
@@ -257,6 +302,10 @@ def edited(**changes: Any) -> str:
         edited(explored=-1),
         edited(waiting=[{"offer": "1", "propensity_ppm": 1, "new_rank": 0, "old_rank": 1}]),
         edited(waiting=[{"offer": "1", "propensity_ppm": 1, "new_rank": 1, "old_rank": 0}]),
+        edited(counted=[{"seen": {"offer": "1", "propensity_ppm": 1, "new_rank": 1, "old_rank": 0}, "taken": True}]),
+        edited(counted=[{"seen": {"offer": "1", "propensity_ppm": 1, "new_rank": 1, "old_rank": 1}, "taken": 1}]),
+        edited(counted=[{"taken": True}]),
+        edited(counted=7),
         edited(refused=["x"]),
         edited(extra=1),
         edited(rank={"count": 1, "w": float("nan"), "ww": 0, "wd": 0, "wwd": 0, "wwdd": 0}),

@@ -48,6 +48,13 @@ def write_catalogue(path: Path, items: Iterable[Item]) -> None:
         file.write(json.dumps([item_fields(item) for item in items], ensure_ascii=False, indent=1).encode() + b"\n")
 
 
+def write_lines(path: Path, lines: Iterable[bytes]) -> int:
+    """Lines as they come, in the same way; how many. Raises ConfigError."""
+    check_new(path)
+    with _opened(path), _appearing(path) as file:
+        return sum(1 for line in lines if file.write(line))
+
+
 def check_new(path: Path) -> None:
     """Raises ConfigError for what is there already: better known before an hour's work than after."""
     if path.exists() or path.is_symlink():

@@ -1,4 +1,4 @@
-"""A running gateway's API as the import command uses it. Busy answers are asked again a few times; no others are."""
+"""A running gateway's API as commands use it. Busy answers are asked again a few times; no others are."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ class GatewayClient:
 
     def stage(self, sha256: str, content: bytes) -> None:
         self._ask("PUT", f"/v1/photos/{sha256}", content=content)
+
+    def get(self, path: str, **query: str | None) -> Any:
+        """The answer's JSON; a query of None is left out. Raises GatewayRefused."""
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         """The answer's JSON. Raises GatewayRefused."""

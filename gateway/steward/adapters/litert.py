@@ -11,16 +11,16 @@ import asyncio
 import importlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steward.adapters.popularity import popular
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.features import (
     HISTORY_LEN,
@@ -43,15 +43,18 @@ from steward.domain.modelfile import (
 )
 from steward.domain.offers import Reason, Scored
 from steward.errors import Busy, ModelRefused, RankerFailed
-from steward.ports.service import Model, Ranked, RankRequest
+from steward.ports.service import Model, Ranked, RankRequest, Weigh
 
-BUCKETS = (32, 128, 512, 2048, 10_240)  # candidates in one invoke: each size is laid out in memory once
+BUCKETS = (1, 32, 128, 512, 2048, 10_240)  # candidates in one invoke: each size is laid out in memory once
 WAITING_MAX = 8  # requests, the one that runs among them
+COMPARING_MAX = 8  # whatever is asked of many requests, likewise
 _SHELVES_MAX = 64  # a ship's outlets
+_REASONS = (Reason("model"),)
 _RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 Int8s = NDArray[np.int8]
 Wholes = NDArray[np.int32]
+T = TypeVar("T")
 
 
 class LitertModel:
@@ -69,7 +72,9 @@ class LitertModel:
         self._vectors: dict[ItemId, Int8s] = {}
         self._shelves: list[_Shelf] = []
         self._vectors_of = -1  # the catalogue's version, for both
+        self._asked: deque[tuple[RankRequest, Future[Ranked]]] = deque()
         self._waiting = 0
+        self._comparing = 0
         self._closed = threading.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="preference")
         try:
@@ -80,14 +85,26 @@ class LitertModel:
 
     async def rank(self, request: RankRequest) -> Ranked:
         """Raises Busy if WAITING_MAX wait already, RankerFailed if the network fails or the model is closed."""
-        if self._closed.is_set():
-            raise RankerFailed(f"{self.version} is closed")
         if self._waiting >= WAITING_MAX:
             raise Busy(f"{self.version} has {WAITING_MAX} requests already")
+        asked: Future[Ranked] = Future()
+        self._begin(self._serve, (request, asked))
         self._waiting += 1
-        job = asyncio.get_running_loop().run_in_executor(self._worker, self.rank_now, request)
-        job.add_done_callback(self._done)
-        return await asyncio.shield(job)
+        job = asyncio.wrap_future(asked)
+        job.add_done_callback(self._ranked)
+        return await self._result(job)
+
+    async def compare(self, work: Callable[[Weigh], T]) -> T:
+        """Whoever is to be ranked meanwhile does not wait for it to end, but for one request of it at most.
+
+        Raises Busy if COMPARING_MAX wait already, RankerFailed if the network fails or the model is closed.
+        """
+        if self._comparing >= COMPARING_MAX:
+            raise Busy(f"{self.version} has {COMPARING_MAX} comparisons already")
+        job = self._begin(partial(work, self._weigh_between))
+        self._comparing += 1
+        job.add_done_callback(self._compared)
+        return await self._result(job)
 
     def rank_now(self, request: RankRequest) -> Ranked:
         """The same in this thread, one call at a time. Raises RankerFailed."""
@@ -100,10 +117,30 @@ class LitertModel:
         except (ValueError, RuntimeError) as error:
             raise RankerFailed(f"{self.version} failed: {error}") from error
 
+    def weigh_now(self, request: RankRequest) -> list[Scored]:
+        """The order of `rank_now` and its scores, in this thread. Raises RankerFailed.
+
+        What a guest did and the moment change the query alone: items that were ranked before are not asked for again.
+        """
+        if not request.items:
+            return []
+        try:
+            shelf = self._shelf(request)
+            if shelf.found is None:
+                self.rank_now(request)
+            given = self.inputs(request)
+            few = {name: given[name][:1] for name in ("item_index", "items")}
+            query, _, _ = self._plan(1).run({**given, **few})
+            return self._ordered(shelf, query)
+        except (ValueError, RuntimeError) as error:
+            raise RankerFailed(f"{self.version} failed: {error}") from error
+
     def close(self) -> None:
         """What runs is finished; what waits is let go."""
         self._closed.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
+        for _, waits in tuple(self._asked):
+            waits.cancel()
 
     def inputs(self, request: RankRequest) -> dict[str, NDArray[Any]]:
         """The six tensors, as the network is given them but for the padding to a bucket."""
@@ -129,27 +166,18 @@ class LitertModel:
 
     def _rank(self, request: RankRequest) -> Ranked:
         given, shelf = self.inputs(request), self._shelf(request)
-        query, vectors, take = self._plan(len(request.items)).run(given)
-        interest = self._interest(query, vectors)
-        of = self._manifest
-        scores = (interest * (of.query.scale * of.vectors.scale / of.shape.members)).tolist()
+        query, shelf.found, take = self._plan(len(request.items)).run(given)
         chances = [self._chances[stored] for stored in take.tolist()]
-        carried = self._carried(given, vectors, interest).tolist()
-        now, ever, ids = request.taken_now, request.taken_ever, shelf.ids
-        scored = []
-        for place in np.lexsort((shelf.alphabetical, -interest)).tolist():
-            item = ids[place]
-            scored.append(Scored(item, scores[place], _reasons(carried[place], now.get(item, 0), ever.get(item, 0))))
-        return Ranked(self.version, scored, dict(zip(ids, chances, strict=True)))
+        return Ranked(self.version, self._ordered(shelf, query), dict(zip(shelf.ids, chances, strict=True)))
 
-    def _carried(self, given: Mapping[str, NDArray[Any]], vectors: Int8s, interest: Wholes) -> NDArray[np.bool_]:
-        """Which items stand higher by what the guest did before: the same network, asked without any of it."""
-        if not given["past"].any():
-            return np.zeros(len(interest), bool)
-        blank = {name: np.zeros_like(given[name]) for name in ("past_index", "past_items", "past")}
-        few = {name: given[name][:1] for name in ("item_index", "items")}
-        query, _, _ = self._plan(1).run({**given, **blank, **few})
-        return _places(self._interest(query, vectors)) > _places(interest)
+    def _ordered(self, shelf: _Shelf, query: Int8s) -> list[Scored]:
+        """The shelf's items by how well the query fits what the network has found of each."""
+        assert shelf.found is not None
+        of, ids = self._manifest, shelf.ids
+        interest = self._interest(query, shelf.found)
+        scores = (interest * (of.query.scale * of.vectors.scale / of.shape.members)).tolist()
+        places = np.lexsort((shelf.alphabetical, -interest)).tolist()
+        return [Scored(ids[place], scores[place], _REASONS) for place in places]
 
     def _interest(self, query: Int8s, vectors: Int8s) -> Wholes:
         of = self._manifest
@@ -198,20 +226,57 @@ class LitertModel:
         except (ValueError, RuntimeError) as error:
             raise ModelRefused(f"{self.version}: the network does not run: {error}") from error
 
-    def _done(self, job: asyncio.Future[Ranked]) -> None:
+    def _begin(self, work: Callable[[], T], *asked: tuple[RankRequest, Future[Ranked]]) -> asyncio.Future[T]:
+        """Raises RankerFailed."""
+        if self._closed.is_set():
+            raise RankerFailed(f"{self.version} is closed")
+        self._asked.extend(asked)
+        return asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    def _serve(self) -> None:
+        """Rank whatever waits. Of so many calls as there were requests, the last ones may find nothing left."""
+        while self._asked:
+            request, waits = self._asked.popleft()
+            if not waits.set_running_or_notify_cancel():
+                continue
+            try:
+                waits.set_result(self.rank_now(request))
+            except RankerFailed as error:
+                waits.set_exception(error)
+            finally:
+                if not waits.done():
+                    waits.set_exception(RankerFailed(f"{self.version} failed on a request that cannot be ranked"))
+
+    def _weigh_between(self, request: RankRequest) -> list[Scored]:
+        self._serve()
+        return self.weigh_now(request)
+
+    async def _result(self, job: asyncio.Future[T]) -> T:
+        """Whoever waits no more leaves the job to its end. Raises RankerFailed if it was let go."""
+        job.add_done_callback(lambda one: one.cancelled() or one.exception())  # looked at, whoever is gone by then
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            if job.cancelled():
+                raise RankerFailed(f"{self.version} was closed") from None
+            raise
+
+    def _ranked(self, job: asyncio.Future[Ranked]) -> None:
         self._waiting -= 1
-        if not job.cancelled():
-            job.exception()  # whoever waited may be gone: it has been looked at all the same
+
+    def _compared(self, job: asyncio.Future[Any]) -> None:
+        self._comparing -= 1
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Shelf:
-    """A list of items as the network is given them. vectors (n, item)."""
+    """A list of items as the network is given them. vectors (n, item). found (n, query): what it makes of each."""
 
     items: Sequence[Item]
     ids: tuple[ItemId, ...]
     index: Wholes
     vectors: Int8s
+    found: Int8s | None = None
 
     @cached_property
     def alphabetical(self) -> NDArray[np.int64]:
@@ -258,7 +323,9 @@ def find_runtime() -> Any:
             return importlib.import_module(name)
         except ImportError:
             continue
-    raise ModelRefused("nothing here runs models: pip install steward-edge[models]")
+    raise ModelRefused(
+        "nothing here runs models: pip install steward-edge[models], or steward-edge[tflite-runtime] on an older board"
+    )
 
 
 def _check_fit(manifest: Manifest) -> None:
@@ -306,12 +373,6 @@ def _tensors(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], type, tuple
     }
 
 
-@lru_cache(maxsize=4096)
-def _reasons(carried: bool, now: int, ever: int) -> tuple[Reason, ...]:
-    counted = popular(now, ever)
-    return (Reason("like_before"), *counted) if carried else counted
-
-
 def _chance(take: Scale, stored: int) -> float:
     """From the logit as it is stored; by tanh, which cannot overflow."""
     return 0.5 + 0.5 * math.tanh(take.scale * (stored - take.zero) / 2)
@@ -325,12 +386,6 @@ def _int8(values: Sequence[float]) -> Int8s:
     """Values in [-1, 1] at INPUT_SCALE, zero point 0."""
     whole: Int8s = np.clip(np.rint(np.asarray(values, np.float32) / INPUT_SCALE), -128, 127).astype(np.int8)
     return whole
-
-
-def _places(interest: Wholes) -> NDArray[np.int64]:
-    """How many are of more interest than each."""
-    ordered = np.sort(interest)
-    return len(interest) - np.searchsorted(ordered, interest, side="right")
 
 
 if TYPE_CHECKING:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from steward.adapters.memory_condition import MemoryConditionTx
+from steward.adapters.memory_context import MemoryContextTx
 from steward.adapters.memory_decisions import MemoryDecisionTx
 from steward.adapters.memory_desk import MemoryDeskTx
 from steward.adapters.memory_manifest import MemoryManifestTx
 from steward.adapters.memory_service import MemoryServiceTx
 from steward.adapters.memory_ship import MemoryShipTx
+from steward.adapters.memory_stock import MemoryStockTx
 from steward.adapters.memory_sync import EventLog, MemorySyncTx
 from steward.adapters.memory_tables import Parts, Tables
 from steward.adapters.store_jobs import Job
@@ -28,7 +30,7 @@ from steward.adapters.store_rules import (
 )
 from steward.domain.charges import Charge, ChargeState
 from steward.domain.events import EventType, fact
-from steward.domain.guests import Band, BandState, Guest, KeyChange
+from steward.domain.guests import Band, BandState, CabinStay, Guest, KeyChange
 from steward.domain.ids import AccountId, GuestRef, OutletId, TapId, TillId, TransactionId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction, check_transaction, guest_account
 from steward.domain.replica import Kind
@@ -63,7 +65,7 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx):
+class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx, MemoryContextTx, MemoryStockTx):
     """Of guest service, and what was decided in it."""
 
 
@@ -90,6 +92,9 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, Me
 
     def guests(self) -> Sequence[Guest]:
         return list(self._state.guests.values())
+
+    def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
+        return [guest for _, guest in sorted(self._state.guests.items()) if stay in guest.cabins]
 
     def put_band(self, band: Band) -> None:
         self._put(self._state.bands, band.uid, band)
@@ -162,6 +167,10 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, Me
 
     def charge(self, tap_id: TapId) -> Charge | None:
         return self._state.charges.get(tap_id)
+
+    def last_charges_of(self, ref: GuestRef, limit: int) -> Sequence[Charge]:
+        own = self.charges_of(ref)
+        return own[max(0, len(own) - limit) :]
 
     def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
         state = self._state

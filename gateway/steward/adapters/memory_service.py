@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from steward.adapters.memory_consent import MemoryConsentTx
 from steward.adapters.memory_lookups import MemoryLookUpTx
 from steward.adapters.memory_tables import Tables
-from steward.adapters.store_looks import check_catalogue
+from steward.adapters.store_looks import check_catalogue, check_offer
 from steward.domain.catalogue import Catalogue, Item, ItemId
 from steward.domain.charges import Charge, ChargeState
 from steward.domain.crew import CrewMember, CrewSession, SessionId
@@ -96,6 +96,7 @@ class MemoryServiceTx(MemoryLookUpTx, MemoryConsentTx, Tables):
         return [item for item in self.catalogue().items if item.outlet == outlet]
 
     def put_offer(self, offer: Offer) -> None:
+        check_offer(offer)
         self._put(self._service.offers, offer.id, offer)
 
     def offer(self, offer: OfferId) -> Offer | None:
@@ -104,6 +105,15 @@ class MemoryServiceTx(MemoryLookUpTx, MemoryConsentTx, Tables):
     def offers_of(self, ref: GuestRef, since_s: int) -> Sequence[Offer]:
         own = [offer for offer in self._service.offers.values() if offer.guest == ref and offer.at_s >= since_s]
         return sorted(own, key=lambda offer: offer.at_s)  # stable: ties stay in the order they came
+
+    def last_offers_of(self, ref: GuestRef, limit: int) -> Sequence[Offer]:
+        own = list(self.offers_of(ref, 0))
+        older = len(own) - max(limit, 0)
+        return [one for place, one in enumerate(own) if place >= older or one.state is OfferState.WRONG]
+
+    def drop_offers(self, ref: GuestRef) -> None:
+        for offer in [offer.id for offer in self._service.offers.values() if offer.guest == ref]:
+            self._drop(self._service.offers, offer)
 
     def taken(self, outlet: OutletId, since_s: int) -> Sequence[tuple[ItemId, int, int]]:
         counts = Counter(

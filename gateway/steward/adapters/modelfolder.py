@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from steward.errors import ModelRefused
 from steward.ports.service import Models
 
 FILES_MAX = 64  # looked at in the folder
+STARTER = Path(__file__).resolve().parents[1] / "starter" / "starter.model"  # it ships with this program
+PIN = "starter.sha256"  # beside it
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_BYTES_MAX = MANIFEST_BYTES_MAX + NETWORK_BYTES_MAX + 64
 
 
@@ -45,8 +49,11 @@ class FolderModels:
     def _load(self, sha256: str, size: int | None) -> LitertModel:
         path = self._find(sha256)
         if path is None:
-            raise ModelRefused(f"no file in {self._folder} has the SHA-256 {sha256[:12]}: put it there, as NAME.model")
+            raise ModelRefused(f"{self._lacks()} the SHA-256 {sha256[:12]}: put that one there")
         return open_model(path, sha256, size, self._threads)
+
+    def _lacks(self) -> str:
+        return f"{self._file} has not" if self._folder is None else f"no file NAME.model in {self._folder} has"
 
     def _find(self, sha256: str) -> Path | None:
         paths = [*([] if self._file is None else [self._file]), *self._arrived()]
@@ -71,6 +78,18 @@ class FolderModels:
         except OSError:
             return None
         return known[1]
+
+
+def pinned(path: Path) -> str:
+    """SHA-256 in hex of the model that ships, by the file PIN beside it. Raises ModelRefused."""
+    pin = path.with_name(PIN)
+    try:
+        told = pin.read_text(encoding="ascii").split()
+    except (OSError, ValueError) as error:
+        raise ModelRefused(f"{pin}: cannot be read: install this program again") from error
+    if told[1:] != [path.name] or not _SHA256.fullmatch(told[0]):
+        raise ModelRefused(f"{pin}: says no SHA-256 of {path.name}: install this program again")
+    return told[0]
 
 
 def hash_file(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""How both stores write what is not a plain column: catalogue items and reasons as JSON, sets of codes as words."""
+"""How both stores write what is not a plain column: catalogue items as JSON, sets of codes as words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from steward.domain.catalogue import Hours, Item, ItemId
 from steward.domain.ids import OutletId
-from steward.domain.offers import Reason
 from steward.domain.profiles import AgeGroup, Allergen, Diet
 
 
@@ -53,12 +52,12 @@ def decode_item(id_: str, outlet: str, body: str) -> Item:
     )
 
 
-def encode_reasons(reasons: Iterable[Reason]) -> str:
-    return _dump([[reason.code, reason.count] for reason in reasons])
+def encode_named(named: Iterable[tuple[ItemId, int]]) -> str:
+    return _dump([list(one) for one in named])
 
 
-def decode_reasons(text: str) -> tuple[Reason, ...]:
-    return tuple(Reason(code, count) for code, count in json.loads(text))
+def decode_named(text: str) -> tuple[tuple[ItemId, int], ...]:
+    return tuple((ItemId(item), ppm) for item, ppm in json.loads(text))
 
 
 def _dump(value: Any) -> str:

@@ -10,6 +10,7 @@ from steward.domain.catalogue import Catalogue, catalogue_problem
 from steward.domain.consent import Consent, is_governed, purposes_given, withheld
 from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.ids import GuestRef
+from steward.domain.offers import Offer, OfferState
 from steward.domain.profiles import SEARCH_WORDS_MAX, Photo, Profile, folded_words, photo_problem, profile_problem
 from steward.domain.viewing import Field, LookUp, Viewer, Way, allowed, look_at, look_up_problem
 
@@ -54,6 +55,12 @@ def check_catalogue(catalogue: Catalogue) -> None:
     """Raises ValueError."""
     if (problem := catalogue_problem(catalogue)) is not None:
         raise ValueError(problem)
+
+
+def check_offer(offer: Offer) -> None:
+    """Raises ValueError."""
+    if offer.liked_s is not None and offer.state is not OfferState.ACCEPTED:
+        raise ValueError("offer: only what was accepted can be liked")
 
 
 def look_up_event(look: LookUp) -> NewEvent:

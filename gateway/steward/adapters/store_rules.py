@@ -8,6 +8,7 @@ import cbor2
 
 from steward.domain.batches import DOWN_BODY_BYTES_MAX
 from steward.domain.charges import Charge
+from steward.domain.context import PortCalls, WeatherWord, port_calls_problem
 from steward.domain.events import Scalar
 from steward.domain.guests import Guest
 from steward.domain.ids import AccountId, GuestRef
@@ -103,3 +104,17 @@ def guest_of_account(account: AccountId) -> GuestRef | None:
 def _check_currency(currency: str) -> None:
     if not is_currency(currency):
         raise ValueError(f"currency must be three capital letters, not {currency!r}")
+
+
+def check_port_calls(calls: PortCalls) -> None:
+    """Raises ValueError."""
+    if calls.version < 1:
+        raise ValueError("an itinerary has a version from 1")
+    if (problem := port_calls_problem(calls.calls)) is not None:
+        raise ValueError(problem)
+
+
+def check_weather(word: WeatherWord) -> None:
+    """Raises ValueError."""
+    if word.until_s <= word.said_s:
+        raise ValueError("weather is believed for some time")

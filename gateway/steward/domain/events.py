@@ -35,6 +35,7 @@ class EventType(IntEnum):
     CREW_UNLOCKED = 114
     CONSENT_GIVEN = 115  # by a guest, to one purpose
     CONSENT_WITHDRAWN = 116
+    SIGNAL_SET = 117  # a guest switched a signal of their suggestions off, or on again
     BAND_FROZEN = 201
     OLD_DOOR_OPENED = 202  # DOOR_OPENED and DOOR_REFUSED, in logs from when a freeze had to queue behind them
     OLD_DOOR_REFUSED = 203
@@ -63,6 +64,10 @@ class EventType(IntEnum):
     GATEWAY_STARTED = 401
     STORE_RESTORED = 402
     DOWN_APPLIED = 403
+    WEATHER_SAID = 404
+    ITINERARY_SET = 405
+    ITEM_GONE = 406  # sold out or full, until some time
+    ITEM_BACK = 407  # to be had again
     LOOKED_UP = 501  # who read what of a guest, for what
     NOTE_ADDED = 502
     NOTE_REMOVED = 503
@@ -72,6 +77,8 @@ class EventType(IntEnum):
     OFFER_WRONG = 507  # not for this guest
     DOOR_OPENED = 508
     DOOR_REFUSED = 509  # what staff should act on is a STAFF_ALERT beside it
+    OFFER_LIKED = 510  # what was accepted
+    OFFER_TAKEN_BACK = 511  # its answer: nothing was said
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from steward.domain.catalogue import DAY_MIN, Item, ItemId
@@ -65,11 +65,11 @@ class Signal(StrEnum):
 
     HISTORY = "history"  # what was taken and liked
     ANSWERS = "answers"  # what was refused or put off
-    HOUR = "hour"
+    HOUR = "hour"  # of now, and of what was done before
     DAY = "day"  # day of the week and of the stay
     COMPANY = "company"
     WEATHER = "weather"
-    PLACE = "place"
+    PLACE = "place"  # the kind of outlet, and what was done before at this one
     HABIT = "habit"  # how often the guest has said yes
 
 
@@ -80,7 +80,7 @@ class Past:
     item: ItemId
     deed: Deed
     at_s: int
-    minute: int  # of the ship's day
+    minute: int | None  # of the ship's day; None: the guest has switched the hour off
     here: bool = False
 
 
@@ -158,7 +158,7 @@ def past_vector(past: Past, now_s: int) -> Vector:
     hours = max(0, now_s - past.at_s) / 3600
     return (
         *_one_hot(list(Deed).index(past.deed), len(Deed)),
-        *_circle(past.minute / DAY_MIN),
+        *((0.0, 0.0) if past.minute is None else _circle(past.minute / DAY_MIN)),
         min(1.0, math.log10(1 + hours) / _AGE_DECADES),
         float(past.here),
     )
@@ -190,10 +190,18 @@ def moment_vector(moment: Moment) -> Vector:
 
 
 def visible_past(history: Sequence[Past], off: frozenset[Signal]) -> tuple[Past, ...]:
-    """The last HISTORY_LEN things done, oldest first, without what is switched off."""
-    said_no = (Deed.NOT_NOW, Deed.WRONG)
-    kept = [past for past in history if (Signal.ANSWERS if past.deed in said_no else Signal.HISTORY) not in off]
-    return tuple(kept[-HISTORY_LEN:])
+    """The last HISTORY_LEN things done, oldest first, without what is switched off: deeds, their hours, their place."""
+    kept = [past for past in history if signal_of(past.deed) not in off][-HISTORY_LEN:]
+    if Signal.HOUR in off:
+        kept = [replace(past, minute=None) for past in kept]
+    if Signal.PLACE in off:
+        kept = [replace(past, here=False) for past in kept]
+    return tuple(kept)
+
+
+def signal_of(deed: Deed) -> Signal:
+    """Which switch a thing done is under."""
+    return Signal.ANSWERS if deed in (Deed.NOT_NOW, Deed.WRONG) else Signal.HISTORY
 
 
 def _buckets(kind: str, codes: Sequence[str], count: int) -> Vector:

@@ -48,6 +48,10 @@ class Decision:
 
     propensity_ppm: how likely the item was to be the one, in millionths; popular_ppm: how likely it would have been had
     popularity alone ranked the same candidates, None where that was not worked out. features: "" without a model.
+
+    named: the top of the list with the chance of each, the best first; the other candidates share the rest equally.
+    That is what it takes to value a policy that is yet to be: one that puts the top in another order is covered whole,
+    with no weight above 1 / FLOOR_PPM. Empty: logged before it was.
     """
 
     offer: OfferId
@@ -61,6 +65,15 @@ class Decision:
     item: ItemId
     propensity_ppm: int
     popular_ppm: int | None
+    named: tuple[tuple[ItemId, int], ...] = ()
+
+    def chance_ppm(self, item: ItemId) -> int:
+        """Of a named one, or of any other candidate. Raises ValueError where nothing was named."""
+        if not self.named:
+            raise ValueError("this decision was logged without the chances of others")
+        known, others = dict(self.named), self.candidates - len(self.named)
+        each_other = (PPM - sum(known.values())) // others if others else 0
+        return known.get(item, each_other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +109,17 @@ def check_decision(decision: Decision) -> None:
         raise ValueError("decision: a propensity from 1 to 1,000,000 millionths")
     if decision.popular_ppm is not None and not 0 <= decision.popular_ppm <= PPM:
         raise ValueError("decision: a share of popularity from 0 to 1,000,000 millionths")
+    if decision.named:
+        _check_named(decision)
+
+
+def _check_named(decision: Decision) -> None:
+    """Raises ValueError unless every candidate's chance follows from these, and all of them make a whole."""
+    known, others = dict(decision.named), decision.candidates - len(decision.named)
+    left = PPM - sum(known.values())
+    if len(known) != len(decision.named) or others < 0 or not all(known) or min(known.values()) < 1:
+        raise ValueError("decision: named are some of the candidates, once each, with a chance")
+    if left < others or left % max(others, 1) or (not others and left):
+        raise ValueError("decision: the chances of all candidates make a whole")
+    if decision.chance_ppm(decision.item) != decision.propensity_ppm:
+        raise ValueError("decision: the propensity is the chance that the item had")

@@ -10,11 +10,14 @@ from typing import Any
 import cbor2
 
 from steward.domain.allowance import Grant, Report
+from steward.domain.catalogue import ItemId
 from steward.domain.cborwire import NotPlain, plain_loads
 from steward.domain.charges import DESCRIPTION_MAX
 from steward.domain.consent import Consent, ConsentPurpose, Source
+from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord, port_calls_problem
+from steward.domain.features import Company, Signal, Weather
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits, PinHash
-from steward.domain.ids import GuestRef, TapId, Uid
+from steward.domain.ids import GuestRef, OutletId, TapId, Uid
 from steward.domain.replica import (
     BOOT_SIZE,
     REPORTS_MAX,
@@ -31,6 +34,8 @@ from steward.domain.replica import (
     Serial,
     Stay,
 )
+from steward.domain.signals import Switch
+from steward.domain.stock import Gone, StockWord
 
 VERSION = 1
 CHANGES_BYTES_MAX = 256 * 1024
@@ -118,6 +123,8 @@ def _row_fields(row: Row) -> list[Any]:
             row.serial,
             pin,
         ]
+    if isinstance(row, PortCalls):
+        return [row.version, [[call.port, call.from_s, call.to_s] for call in row.calls]]
     return [getattr(row, field.name) for field in fields(row)]
 
 
@@ -197,6 +204,36 @@ def _consent(ref: Any, purpose: Any, given: Any, at_s: Any, source: Any, version
     return Consent(GuestRef(_text(ref)), ConsentPurpose(purpose), _flag(given), at_s, Source(source), version)
 
 
+def _switch(ref: Any, signal: Any, on: Any, at_s: Any, version: Any) -> Switch:
+    _counts(at_s, version)
+    return Switch(GuestRef(_text(ref)), Signal(signal), _flag(on), at_s, version)
+
+
+def _company(ref: Any, company: Any) -> StayCompany:
+    return StayCompany(GuestRef(_text(ref)), None if company is None else Company(company))
+
+
+def _weather(weather: Any, said_s: Any, until_s: Any) -> WeatherWord:
+    _counts(said_s, until_s)
+    if until_s <= said_s:
+        raise ValueError("weather that holds for no time")
+    return WeatherWord(None if weather is None else Weather(weather), said_s, until_s)
+
+
+def _port_calls(version: Any, calls: Any) -> PortCalls:
+    _counts(version)
+    read = tuple(PortCall(_text(port), *_counts(from_s, to_s)) for port, from_s, to_s in calls)
+    if version < 1 or port_calls_problem(read) is not None:
+        raise ValueError("an itinerary that cannot be")
+    return PortCalls(version, read)
+
+
+def _stock(outlet: Any, item: Any, gone: Any, said_s: Any, until_s: Any) -> StockWord:
+    _counts(said_s, until_s)
+    held = None if gone is None else Gone(gone)
+    return StockWord(OutletId(_text(outlet)), ItemId(_text(item)), held, said_s, until_s)
+
+
 def _report(ref: Any, *figures: Any) -> Report:
     if not all(type(figure) is int for figure in figures):
         raise ValueError("a figure is no whole number")
@@ -237,6 +274,11 @@ _KIND_OF: Mapping[type, Kind] = MappingProxyType(
         Counter: Kind.COUNTER,
         Grant: Kind.GRANT,
         Consent: Kind.CONSENT,
+        Switch: Kind.SIGNAL,
+        StayCompany: Kind.COMPANY,
+        WeatherWord: Kind.WEATHER,
+        PortCalls: Kind.PORT_CALLS,
+        StockWord: Kind.STOCK,
     }
 )
 _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
@@ -249,5 +291,10 @@ _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
         Kind.COUNTER: _counter,
         Kind.GRANT: _grant,
         Kind.CONSENT: _consent,
+        Kind.SIGNAL: _switch,
+        Kind.COMPANY: _company,
+        Kind.WEATHER: _weather,
+        Kind.PORT_CALLS: _port_calls,
+        Kind.STOCK: _stock,
     }
 )

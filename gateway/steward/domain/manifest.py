@@ -18,6 +18,7 @@ from typing import Any
 import cbor2
 
 from steward.domain.consent import ConsentPurpose
+from steward.domain.features import Company
 from steward.domain.guests import Limits
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.manifest_cells import BY_NAME, COLUMNS, BadCell, Column, clean_cell, nearest
@@ -75,6 +76,7 @@ class Row:
     person: Person
     photo: str  # file name; empty: none
     consents: tuple[ConsentPurpose, ...]  # given when the guest comes; later words are said at the desk
+    company: Company | None = None  # as the booking says
 
     def validity(self, utc_offset_s: int) -> tuple[int, int]:
         """(not before, not after) in unix seconds: from midnight to midnight, ship's time."""
@@ -87,6 +89,7 @@ class Row:
             *(self.cabins, zones, self.child, str(self.crew_role or ""), sorted(self.crew_outlets)),
             *(self.validity(utc_offset_s), self.currency),
             *(limits.stay_minor, limits.day_minor, limits.verify_above_minor),
+            *(() if self.company is None else (str(self.company),)),
         )
 
     def person_digest(self) -> bytes:
@@ -281,6 +284,7 @@ def _guest(number: int, values: Mapping[str, Any]) -> Row:
         ),
         photo=values.get("photo", ""),
         consents=values.get("consents", ()),
+        company=values.get("company"),
     )
 
 

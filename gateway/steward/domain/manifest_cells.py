@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from steward.domain.consent import ConsentPurpose
+from steward.domain.features import Company
 from steward.domain.ids import OutletId
 from steward.domain.ledger import AMOUNT_MAX_MINOR, is_currency
 from steward.domain.profiles import NAME_MAX, AgeGroup, Allergen, Diet, is_language, is_name
@@ -151,6 +152,10 @@ def _consents(cell: str) -> tuple[ConsentPurpose, ...]:
     return tuple(sorted(_one_of(ConsentPurpose, word.lower(), "purpose of consent") for word in words))
 
 
+def _company(cell: str) -> Company | None:
+    return _one_of(Company, cell.lower(), "company") if cell else None
+
+
 def _photo(cell: str) -> str:
     if cell and not _FILE.fullmatch(cell):
         raise BadCell("is no photo's file name", "write the name of a .jpg or .png file without its folder, or nothing")
@@ -188,6 +193,9 @@ COLUMNS: tuple[Column, ...] = (
         f"what the guest has said yes to: any of {', '.join(ConsentPurpose)}; counts when the guest is new",
         "",
         _consents,
+    ),
+    Column(
+        "company", False, f"with whom, or what for, as the booking says: {', '.join(Company)}; or empty", "", _company
     ),
 )
 BY_NAME = {column.name: column for column in COLUMNS}

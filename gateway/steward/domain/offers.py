@@ -6,7 +6,7 @@ What a file may set, and how all of it makes a decision: domain/rules.py. Offers
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -14,6 +14,7 @@ from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.profiles import AgeGroup, Allergen, Diet
+from steward.domain.reasons import Why
 
 OfferId = NewType("OfferId", str)  # 32 hex digits
 
@@ -22,6 +23,7 @@ ASK_AGAIN_AFTER_S = 20 * 3600  # the same item after "not now" or no answer
 SHOW_AGAIN_WITHIN_S = 900  # an offer not answered yet is shown again, not replaced
 VARIETY_LAST = 2  # not the category of the last two offers again, if there is another
 PPM = 1_000_000
+OFFERS_READ_MAX = 1000  # the last ones of a guest, as many as a file of rules can count to: the work is bounded
 SOLD_OUT, FULL = "sold_out", "full"  # tags by which a catalogue says that there is none left, or no place
 
 
@@ -33,15 +35,21 @@ class OfferState(StrEnum):
 
 
 class Answer(StrEnum):
+    """What a guest says of an offer, through whoever made it. The last word counts."""
+
     ACCEPT = "accept"
     NOT_NOW = "not_now"
     WRONG = "wrong"
+    LIKED = "liked"  # what was accepted was good
+    TAKE_BACK = "take_back"  # nothing was said
 
 
 STATE_AFTER: Mapping[Answer, OfferState] = {
     Answer.ACCEPT: OfferState.ACCEPTED,
     Answer.NOT_NOW: OfferState.DEFERRED,
     Answer.WRONG: OfferState.WRONG,
+    Answer.LIKED: OfferState.ACCEPTED,
+    Answer.TAKE_BACK: OfferState.SHOWN,
 }
 
 
@@ -49,13 +57,13 @@ STATE_AFTER: Mapping[Answer, OfferState] = {
 class Reason:
     """Why, as a code for the message catalogues, and the number that goes with it."""
 
-    code: str  # "popular_now" | "popular_here" | "something_new" | "like_before"
+    code: str  # "popular_now" | "popular_here" | "something_new" | "model"; of old offers also "like_before"
     count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One item as a ranker sees it. Higher is better; the scale is the ranker's own."""
+    """One item as a ranker sees it. Higher is better: a share of a whole, or the logarithm of its odds."""
 
     item: ItemId
     score: float
@@ -64,7 +72,11 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer that was shown. `propensity_ppm`: how likely it was to be the one, in millionths."""
+    """An offer that was shown. `propensity_ppm`: how likely it was to be the one, in millionths.
+
+    answered_s: when it was accepted, put off or refused. liked_s: when what was accepted was said to be liked.
+    why: None while it is not worked out yet, and of older versions' offers.
+    """
 
     id: OfferId
     guest: GuestRef
@@ -78,6 +90,8 @@ class Offer:
     reasons: tuple[Reason, ...]
     state: OfferState = OfferState.SHOWN
     answered_s: int | None = None
+    liked_s: int | None = None
+    why: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,7 @@ class Situation:
     cases: Sequence[Case] = ()  # the guest's open ones, as far as they were disclosed
     refused: Sequence[Item] = ()  # what the guest wants never, as far as the catalogue still has it
     workload: Workload = Workload()
+    gone: Mapping[ItemId, str] = field(default_factory=dict)  # SOLD_OUT or FULL, as the outlet's crew said
 
 
 def hard_stop(item: Item, situation: Situation) -> str | None:
@@ -121,7 +136,7 @@ def hard_stop(item: Item, situation: Situation) -> str | None:
     for tag in (SOLD_OUT, FULL):
         if tag in item.tags:
             return tag
-    return None
+    return situation.gone.get(item.id)
 
 
 def pending_offer(offers: Sequence[Offer], outlet: OutletId, now_s: int) -> Offer | None:
@@ -132,7 +147,23 @@ def pending_offer(offers: Sequence[Offer], outlet: OutletId, now_s: int) -> Offe
     return None
 
 
-def propensities_ppm(count: int, explore_ppm: int) -> tuple[int, int]:
-    """How likely the first of `count` ranked items is chosen, and each other one: mostly the best, at times any."""
-    each = explore_ppm // count
-    return PPM - each * (count - 1), each
+def offers_by(offers: Sequence[Offer], at_s: int) -> list[Offer]:
+    """Those that were shown before `at_s`, with what had been said of them by then."""
+    found = []
+    for offer in offers:
+        if offer.at_s < at_s:
+            said = offer.answered_s is None or offer.answered_s < at_s
+            liked_s = offer.liked_s if offer.liked_s is not None and offer.liked_s < at_s else None
+            offer = replace(offer, liked_s=liked_s)
+            found.append(offer if said else replace(offer, state=OfferState.SHOWN, answered_s=None))
+    return found
+
+
+def answered(offer: Offer, answer: Answer, now_s: int) -> Offer:
+    """The offer after this word; the same where that says nothing new. What was not accepted cannot be liked."""
+    state, liked = STATE_AFTER[answer], answer is Answer.LIKED
+    if offer.state is state and (offer.liked_s is not None) is liked:
+        return offer
+    if offer.state is state:
+        return replace(offer, liked_s=now_s if liked else None)
+    return replace(offer, state=state, answered_s=None if state is OfferState.SHOWN else now_s, liked_s=None)

@@ -7,6 +7,10 @@ it}, so that a file cut short, or put together from two, is known. Guests have a
 and the key is not kept.
 
 A reader believes nothing before the last line: read it all, then use it. Every line has every field; null: not known.
+
+What a guest has switched off is not there (domain/signals.py). Their lines have one more field, `off`, which lists it,
+and blanks in its place: null, no offers shown, weekday 0, place "service", and for the hour noon of that ship's day,
+in `at_s` too. The date stays in `at_s`, by which what was done is put in order. Deeds that are off are no lines at all.
 """
 
 from __future__ import annotations
@@ -16,11 +20,11 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from steward.domain.catalogue import CODE, DAY_MIN, ITEMS_MAX, ItemId
-from steward.domain.features import FEATURES_ID, Company, Deed, Moment, Weather
+from steward.domain.features import FEATURES_ID, Company, Deed, Moment, Signal, Weather, signal_of
 from steward.domain.ids import GuestRef
 from steward.domain.offers import PPM, OfferState
 from steward.domain.outlets import OutletKind
@@ -95,6 +99,25 @@ def pseudonym(key: bytes, ref: GuestRef) -> str:
     return hmac.digest(key, ref.encode(), "sha256")[:8].hex()
 
 
+def blanked(moment: Moment, day: ShipDay) -> Moment:
+    """The moment without the values of what is off; `off` itself says that these are blanks."""
+    off = moment.off
+    if Signal.HOUR in off:
+        noon_s = day.noon(moment.now_s)
+        moment = replace(moment, now_s=noon_s, minute=day.minute(noon_s))
+    if Signal.DAY in off:
+        moment = replace(moment, weekday=0, day_of_stay=None, days_left=None, in_port=None)
+    if Signal.COMPANY in off:
+        moment = replace(moment, company=None)
+    if Signal.WEATHER in off:
+        moment = replace(moment, weather=None)
+    if Signal.PLACE in off:
+        moment = replace(moment, place=OutletKind.SERVICE)
+    if Signal.HABIT in off:
+        moment = replace(moment, shown=0, accepted=0)
+    return moment
+
+
 def encode_header(header: Header) -> bytes:
     """Line 1 with its newline. Raises ValueError for one that no reader would take."""
     fields = {
@@ -122,6 +145,7 @@ def encode_deed(deed: DeedLine) -> bytes:
         "minute": moment.minute,
         **{name: getattr(moment, name) for name in _MOMENT},
         "offer": None if offer is None else {name: getattr(offer, name) for name in _OFFER},
+        **({"off": sorted(moment.off)} if moment.off else {}),
     }
     return _written(fields, _deed)
 
@@ -159,7 +183,10 @@ def _deeds(source: Iterator[bytes], header: Header, digest: Any, items: Collecti
         now = (deed.guest, deed.moment.now_s)
         if now < before:
             raise BadExport(number, "deeds go guest by guest, in order of time: was the file sorted or merged?")
-        if (deed.moment.minute, deed.moment.weekday) != (header.day.minute(now[1]), header.day.weekday(now[1])):
+        weekday = deed.moment.weekday if Signal.DAY in deed.moment.off else header.day.weekday(now[1])
+        if deed.moment != blanked(deed.moment, header.day):
+            raise BadExport(number, "has a value of what its guest has switched off: was the file edited? Export anew")
+        if (deed.moment.minute, deed.moment.weekday) != (header.day.minute(now[1]), weekday):
             raise BadExport(number, "minute and weekday are not those of at_s by the header's clock")
         if items is not None and deed.item not in items:
             raise BadExport(number, f"item {deed.item!r} is not in the catalogue: give the one written with this file")
@@ -211,7 +238,8 @@ def _header(fields: Mapping[str, Any]) -> Header:
 
 
 def _deed(fields: Mapping[str, Any]) -> DeedLine:
-    _keys(fields, _DEED)
+    off = _off(fields["off"]) if "off" in fields else frozenset()
+    _keys(fields, (*_DEED, "off") if off else _DEED)
     moment = Moment(
         now_s=_count(fields, "at_s", TIME_MAX),
         minute=_count(fields, "minute", DAY_MIN - 1),
@@ -224,17 +252,31 @@ def _deed(fields: Mapping[str, Any]) -> DeedLine:
         weather=_known(fields, "weather", lambda: _choice(fields, "weather", Weather)),
         shown=_count(fields, "shown", SHOWN_MAX),
         accepted=_count(fields, "accepted", SHOWN_MAX),
+        off=off,
     )
     if moment.accepted > moment.shown:
         raise ValueError("more offers accepted than shown")
     if not isinstance(fields["guest"], str) or not _PSEUDONYM.fullmatch(fields["guest"]):
         raise ValueError("guest is 16 hex digits")
     deed = _known(fields, "deed", lambda: _choice(fields, "deed", Deed))
+    if deed is not None and signal_of(deed) in off:
+        raise ValueError("this deed is what its guest has switched off")
     item = _item(fields["item"])
     offer = _known(fields, "offer", lambda: _shown(fields["offer"], item))
-    if (deed is not DEED_OF[offer.outcome]) if offer else (deed is None):
+    if (deed not in _deeds_of(offer.outcome)) if offer else (deed is None):
         raise ValueError("deed is not what the offer's outcome says, or neither is there")
     return DeedLine(fields["guest"], item, deed, moment, offer)
+
+
+def _off(value: object) -> frozenset[Signal]:
+    if not isinstance(value, list) or not value or value != sorted({each for each in value if isinstance(each, str)}):
+        raise ValueError("off lists signals, sorted and once each, where there are any")
+    return frozenset(_choice({"off": each}, "off", Signal) for each in value)
+
+
+def _deeds_of(outcome: OfferState) -> tuple[Deed | None, ...]:
+    """What was accepted may have been liked."""
+    return (DEED_OF[outcome], Deed.LIKED) if outcome is OfferState.ACCEPTED else (DEED_OF[outcome],)
 
 
 def _shown(fields: object, item: ItemId) -> Shown:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from steward.domain.catalogue import DAY_MIN, Item, ItemId
 from steward.domain.charges import Charge, ChargeState
-from steward.domain.features import Company, Deed, Moment, Weather
+from steward.domain.features import Company, Deed, Moment, Signal, Weather
 from steward.domain.ids import OutletId
 from steward.domain.offers import Offer, OfferState
 from steward.domain.outlets import OutletKind
 
+DEEDS_READ_MAX = 200  # the last offers, and the last charges, of a guest to choose by; a model looks at fewer deeds
 ONE_DEED_S = 3600  # an accepted offer and the charge for it are one deed
 
 DEED_OF: Mapping[OfferState, Deed | None] = {
@@ -25,6 +26,12 @@ DEED_OF: Mapping[OfferState, Deed | None] = {
 }
 
 Titles = Mapping[tuple[OutletId, str], ItemId]
+
+
+def deed_of(offer: Offer) -> Deed | None:
+    """What the guest said of it last; None: nothing."""
+    liked = offer.state is OfferState.ACCEPTED and offer.liked_s is not None
+    return Deed.LIKED if liked else DEED_OF[offer.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,10 @@ class ShipDay:
     def number(self, at_s: int) -> int:
         """Of the ship's day, which ends at `start_hour`: what is done after midnight belongs to the evening before."""
         return (at_s + self.utc_offset_s - self.start_hour * 3600) // 86_400
+
+    def noon(self, at_s: int) -> int:
+        """Of the same ship's day, or its beginning if that is later."""
+        return self.number(at_s) * 86_400 + max(12, self.start_hour) * 3600 - self.utc_offset_s
 
     def weekday(self, at_s: int) -> int:
         """Of the ship's day; Monday is 0."""
@@ -69,7 +80,7 @@ def done_by(offers: Sequence[Offer], charges: Iterable[Charge], titles: Titles) 
     A charge counts if its description is an item's title. The first one of the same item within an hour after an
     accepted offer is that offer once more, and is left out.
     """
-    done = [Done(offer.item, offer.outlet, offer.at_s, DEED_OF[offer.state], offer) for offer in offers]
+    done = [Done(offer.item, offer.outlet, offer.at_s, deed_of(offer), offer) for offer in offers]
     awaited = [offer for offer in offers if offer.state is OfferState.ACCEPTED]
     for charge in charges:
         outlet = charge.request.outlet
@@ -95,6 +106,7 @@ def moment_at(
     in_port: bool | None = None,
     company: Company | None = None,
     weather: Weather | None = None,
+    off: frozenset[Signal] = frozenset(),
 ) -> Moment:
     """The moment `now_s` at this kind of place. stay_s: its first and last second, by which days are counted."""
     today = day.number(now_s)
@@ -110,6 +122,7 @@ def moment_at(
         weather=weather,
         shown=shown,
         accepted=accepted,
+        off=off,
     )
 
 

@@ -16,8 +16,11 @@ from types import MappingProxyType
 
 from steward.domain.allowance import Grant, Report
 from steward.domain.consent import Consent
+from steward.domain.context import PortCalls, StayCompany, WeatherWord
 from steward.domain.guests import Band, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, TapId, Uid
+from steward.domain.signals import Switch
+from steward.domain.stock import StockWord
 from steward.domain.topics import ROOT, is_name
 from steward.errors import RemoteError
 
@@ -55,6 +58,11 @@ class Kind(IntEnum):
     COUNTER = 6
     GRANT = 7
     CONSENT = 8
+    SIGNAL = 9
+    COMPANY = 10
+    WEATHER = 11
+    PORT_CALLS = 12
+    STOCK = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +99,16 @@ class Counter:
     value: int
 
 
-Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent
+Context = Switch | StayCompany | WeatherWord | PortCalls  # of suggestions
+Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent | Context | StockWord
+
+_SUGGESTIONS = frozenset({Kind.CONSENT, Kind.SIGNAL, Kind.COMPANY, Kind.WEATHER, Kind.PORT_CALLS})
 
 _TOLD: Mapping[MemberRole, frozenset[Kind]] = MappingProxyType(
     {
         MemberRole.DOOR: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL}),
         MemberRole.TILL: frozenset(Kind),
-        MemberRole.ENCODER: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.GUEST, Kind.BAND, Kind.CONSENT}),
+        MemberRole.ENCODER: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.GUEST, Kind.BAND}) | _SUGGESTIONS,
     }
 )
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 from steward.domain.catalogue import Hours, Item
-from steward.domain.offers import Offer
 
 NUDGE_PERCENT_MAX = 10  # of the range of the scores, however many nudges meet
 SALES_WITHIN_S = 600
@@ -69,12 +68,6 @@ class Of:
         if self.reach is Reach.CATEGORY:
             return item.category == self.name
         return self.reach is not Reach.ITEM or item.id == self.name
-
-    def counts(self, offer: Offer, item: Item) -> bool:
-        """Whether this offer counts for this item, which the rule is about."""
-        if self.reach in (Reach.EVERY_CATEGORY, Reach.CATEGORY):
-            return offer.category == item.category
-        return self.reach is Reach.ALL or offer.item == item.id
 
     def __str__(self) -> str:
         return f"{self.reach}:{self.name}" if self.name else str(self.reach)

@@ -9,7 +9,7 @@ No rule of a file loosens a hard stop: a file can only hold back more, and nudge
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,7 +28,9 @@ from steward.domain.rulekinds import (
     Nudge,
     Per,
     Quiet,
+    Reach,
     Rules,
+    S,
     Trouble,
     Variety,
     rules_of,
@@ -81,9 +83,10 @@ def decide(items: Sequence[Item], scored: Sequence[Scored], situation: Situation
     if stops:
         return Decision(tuple(stops), (), _help(situation, rules))
     by_id, trace, left = {item.id: item for item in items}, list[Step](), list[Scored]()
+    asked = _asked(situation)
     for one in _in_order(scored):
         item = by_id.pop(one.item, None)
-        step = Step("gone", one.item, Effect.REMOVED) if item is None else _ruled_out(item, situation, rules)
+        step = Step("gone", one.item, Effect.REMOVED) if item is None else _ruled_out(item, asked, situation, rules)
         if step is None:
             left.append(one)
         else:
@@ -93,6 +96,25 @@ def decide(items: Sequence[Item], scored: Sequence[Scored], situation: Situation
     left = _varied(left, known, situation, rules, trace)
     ordered = _nudged(left, known, situation, rules, trace)
     return Decision(tuple(trace), tuple(ordered))
+
+
+def reordered(
+    decision: Decision, items: Mapping[ItemId, Item], scored: Iterable[Scored], situation: Situation, rules: Rules
+) -> tuple[Scored, ...]:
+    """What `decide` would order, had the same things had these scores: no score changes what may be offered.
+
+    decision: of the same items, situation and rules. Raises ValueError for a score that is no number or beyond
+    SCORE_MAX.
+    """
+    open_to = {one.item for one in decision.ordered}
+    left = [one for one in scored if one.item in open_to]
+    _check_scores(left)
+    return tuple(_nudged(_in_order(left), items, situation, rules, []))
+
+
+def without(kind: type[S], rules: Rules) -> Rules:
+    """The rules without those of this kind."""
+    return tuple(rule for rule in rules if not isinstance(rule.says, kind))
 
 
 def help_first(cases: Sequence[Case], now_s: int, rules: Rules) -> Help | None:
@@ -115,11 +137,15 @@ def is_twin(item: Item, refused: Item) -> bool:
 
 
 def _check(items: Sequence[Item], scored: Sequence[Scored]) -> None:
-    for one in scored:
-        if not math.isfinite(one.score) or abs(one.score) > SCORE_MAX:
-            raise ValueError(f"item {one.item}: a score is a number of at most {SCORE_MAX:g} either way")
+    _check_scores(scored)
     if len({one.item for one in scored}) != len(scored) or len({item.id for item in items}) != len(items):
         raise ValueError("an item is there twice")
+
+
+def _check_scores(scored: Iterable[Scored]) -> None:
+    for one in scored:
+        if not -SCORE_MAX <= one.score <= SCORE_MAX:  # what is no number is not, either
+            raise ValueError(f"item {one.item}: a score is a number of at most {SCORE_MAX:g} either way")
 
 
 def _in_order(scored: Iterable[Scored]) -> list[Scored]:
@@ -188,16 +214,44 @@ def _within(per: Per, situation: Situation) -> list[Offer]:
 # item by item
 
 
-def _ruled_out(item: Item, situation: Situation, rules: Rules) -> Step | None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The guest's offers, gone through once: by item, and counted by item and by category, of the day and the stay."""
+
+    by_item: Mapping[ItemId, Sequence[Offer]]
+    items: Mapping[Per, Counter[str]]
+    categories: Mapping[Per, Counter[str]]
+
+    def made(self, cap: Cap, item: Item) -> int:
+        """How many count for this item, which the cap is about."""
+        if cap.of.reach in (Reach.EVERY_CATEGORY, Reach.CATEGORY):
+            return self.categories[cap.per][item.category]
+        return self.items[cap.per][item.id]
+
+
+def _asked(situation: Situation) -> _Asked:
+    by_item = dict[ItemId, list[Offer]]()
+    for offer in situation.offers:
+        by_item.setdefault(offer.item, []).append(offer)
+    within = {per: _within(per, situation) for per in Per}
+    return _Asked(
+        by_item,
+        {per: Counter(offer.item for offer in offers) for per, offers in within.items()},
+        {per: Counter(offer.category for offer in offers) for per, offers in within.items()},
+    )
+
+
+def _ruled_out(item: Item, asked: _Asked, situation: Situation, rules: Rules) -> Step | None:
     """The first rule that takes this item away."""
-    code = hard_stop(item, situation) or _refused(item, situation)
+    own = asked.by_item.get(item.id, ())
+    code = hard_stop(item, situation) or _refused(item, own, situation)
     if code is not None:
         return Step(code, item.id, Effect.REMOVED)
-    return _asked_lately(item, situation, rules) or _capped(item, situation, rules) or _quiet(item, situation, rules)
+    lately = _asked_lately(item, own, situation, rules)
+    return lately or _capped(item, asked, rules) or _quiet(item, situation, rules)
 
 
-def _refused(item: Item, situation: Situation) -> str | None:
-    own = [offer for offer in situation.offers if offer.item == item.id]
+def _refused(item: Item, own: Sequence[Offer], situation: Situation) -> str | None:
     if any(offer.state is OfferState.WRONG for offer in own):
         return "never"
     if any(is_twin(item, refused) for refused in situation.refused):
@@ -208,8 +262,8 @@ def _refused(item: Item, situation: Situation) -> str | None:
     return None
 
 
-def _asked_lately(item: Item, situation: Situation, rules: Rules) -> Step | None:
-    last_s = max((offer.at_s for offer in situation.offers if offer.item == item.id), default=None)
+def _asked_lately(item: Item, own: Sequence[Offer], situation: Situation, rules: Rules) -> Step | None:
+    last_s = max((offer.at_s for offer in own), default=None)
     if last_s is None:
         return None
     for name, again in rules_of(AskAgain, rules):
@@ -219,11 +273,11 @@ def _asked_lately(item: Item, situation: Situation, rules: Rules) -> Step | None
     return None
 
 
-def _capped(item: Item, situation: Situation, rules: Rules) -> Step | None:
+def _capped(item: Item, asked: _Asked, rules: Rules) -> Step | None:
     for name, cap in rules_of(Cap, rules):
         if cap.of == EVERYTHING or not cap.of.holds(item):
             continue
-        made = sum(cap.of.counts(offer, item) for offer in _within(cap.per, situation))
+        made = asked.made(cap, item)
         if made >= cap.most:
             return Step(name, item.id, Effect.REMOVED, (("offers", made), ("most", cap.most)))
     return None
@@ -249,9 +303,8 @@ def _varied(
         lately = {offer.category for offer in situation.offers[-variety.last :]}
         other = [one for one in left if known[one.item].category not in lately]
         if other:
-            trace += [
-                Step(name, one.item, Effect.REMOVED, (("last", variety.last),)) for one in left if one not in other
-            ]
+            gone = [one.item for one in left if known[one.item].category in lately]
+            trace += [Step(name, item, Effect.REMOVED, (("last", variety.last),)) for item in gone]
             left = other
     return left
 
@@ -260,11 +313,14 @@ def _nudged(
     left: list[Scored], known: Mapping[ItemId, Item], situation: Situation, rules: Rules, trace: list[Step]
 ) -> list[Scored]:
     """What the guest has put off this stay is not nudged: "not now" is not an invitation to press."""
+    every = list(rules_of(Nudge, rules))
+    if not every:
+        return left
     put_off = {offer.item for offer in situation.offers if offer.state is OfferState.DEFERRED}
     spread = max((one.score for one in left), default=0.0) - min((one.score for one in left), default=0.0)
     lifted, by = list[Scored](), dict[ItemId, tuple[str, int]]()
     for one in left:
-        nudges = [(name, nudge.percent) for name, nudge in rules_of(Nudge, rules) if nudge.of.holds(known[one.item])]
+        nudges = [(name, nudge.percent) for name, nudge in every if nudge.of.holds(known[one.item])]
         percent = min(sum(each for _, each in nudges), NUDGE_PERCENT_MAX)
         if percent and one.item not in put_off:
             by[one.item] = (" + ".join(name for name, _ in nudges), percent)

@@ -30,6 +30,7 @@ from steward.domain.offers import PPM, OfferId
 LOOK_EVERY = 50
 WEIGHT_MAX = 100.0
 WAITING_MAX = 128  # decisions without an answer yet; of more, the oldest are let go
+COUNTED_MAX = 128  # answers that may still be taken back; what is older stands as it was counted
 REFUSED_MAX = 32
 POPULARITY = ""  # in the place of a model's hash: what needs no model
 
@@ -89,6 +90,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One decision with its answer, as it was counted."""
+
+    seen: Seen
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
     """Of differences d with weights w: enough for their mean and its bounds."""
 
@@ -99,14 +108,17 @@ class Sums:
     wwd: float = 0.0
     wwdd: float = 0.0
 
-    def add(self, d: float, w: float = 1.0) -> Sums:
+    def add(self, d: float, w: float = 1.0, times: int = 1) -> Sums:
+        """times: -1 for one that was added and is not to count after all. Nothing left is exactly nothing."""
+        if self.count + times == 0:
+            return Sums()
         return Sums(
-            self.count + 1,
-            self.w + w,
-            self.ww + w * w,
-            self.wd + w * d,
-            self.wwd + w * w * d,
-            self.wwdd + w * w * d * d,
+            self.count + times,
+            self.w + times * w,
+            self.ww + times * w * w,
+            self.wd + times * w * d,
+            self.wwd + times * w * w * d,
+            self.wwdd + times * w * w * d * d,
         )
 
     def bounds(self) -> tuple[float, float]:
@@ -136,6 +148,7 @@ class Trial:
     failed: int = 0
     slow: int = 0
     waiting: tuple[Seen, ...] = ()
+    counted: tuple[Told, ...] = ()
     refused: tuple[str, ...] = ()
     why: str = ""
 
@@ -159,9 +172,33 @@ def rebase(trial: Trial, base: str) -> Trial:
     return trial if trial.base == base else Trial(base=base, shown=base, refused=trial.refused)
 
 
+def ship(trial: Trial, base: str) -> Trial:
+    """As `rebase`, for a model that came with the program: a release that took the place of an older one stays.
+
+    It learnt nothing of this ship, and is watched beside popularity, which has its place if it does worse here.
+    """
+    if trial.base == base:
+        return trial
+    if trial.shown not in (trial.base, POPULARITY):
+        return replace(trial, base=base)
+    if base == POPULARITY:
+        return rebase(trial, base)
+    return Trial(base, base, POPULARITY, Phase.WATCH, refused=trial.refused)
+
+
+def fall_back(trial: Trial) -> Trial:
+    """What is shown can never be used by this program: what the settings named is shown again."""
+    refused = (*trial.refused, trial.shown)[-REFUSED_MAX:]
+    return Trial(trial.base, trial.base, refused=refused, why="bad_file")
+
+
 def begin(trial: Trial, sha256: str) -> Trial:
-    """Put a release into the shadow, in the place of one that may be there. One that is known is left alone."""
-    if sha256 in (*trial.refused, trial.shown, trial.new) or trial.phase is Phase.WATCH:
+    """Put a release into the shadow, in the place of one that may be there. One that is known is left alone.
+
+    Nothing else begins while a release is watched; what the settings named, or what ships, gives way to a release.
+    """
+    watched = trial.phase is Phase.WATCH and trial.shown != trial.base
+    if watched or sha256 in (*trial.refused, trial.shown, trial.new):
         return trial
     return Trial(trial.base, trial.shown, sha256, Phase.SHADOW, refused=trial.refused)
 
@@ -179,21 +216,36 @@ def fault(trial: Trial, sha256: str, what: Fault) -> Trial:
     return replace(trial, slow=trial.slow + 1)
 
 
-def answer(trial: Trial, offer: OfferId, taken: bool) -> Trial:
-    """Count one answer; of an offer that does not wait here, nothing."""
+def answer(trial: Trial, offer: OfferId, taken: bool | None) -> Trial:
+    """Count one answer, None: it was taken back; of an offer that is not known here, nothing.
+
+    Each offer counts once, by its last answer: one that was counted otherwise is taken out of the sums again.
+    """
+    told = next((each for each in trial.counted if each.seen.offer == offer), None)
+    if told is not None:
+        if told.taken is taken:
+            return trial
+        counted = tuple(each for each in trial.counted if each is not told)
+        trial = note(replace(_summed(trial, told, -1), counted=counted), told.seen)
     seen = next((each for each in trial.waiting if each.offer == offer), None)
-    if seen is None:
+    if seen is None or taken is None:
         return trial
+    told = Told(seen, taken)
+    waiting = tuple(each for each in trial.waiting if each is not seen)
+    return replace(_summed(trial, told, 1), waiting=waiting, counted=(*trial.counted, told)[-COUNTED_MAX:])
+
+
+def _summed(trial: Trial, told: Told, times: int) -> Trial:
+    """times: 1 to count it, -1 to count it no longer."""
+    seen, taken = told.seen, told.taken
     rank, brier, explored = trial.rank, trial.brier, trial.explored
     if taken:
-        explored += seen.propensity_ppm < PPM // 2
+        explored += times * (seen.propensity_ppm < PPM // 2)
         weight = min(WEIGHT_MAX, PPM / max(1, seen.propensity_ppm))
-        rank = rank.add(1 / seen.new_rank - 1 / seen.old_rank, weight)
+        rank = rank.add(1 / seen.new_rank - 1 / seen.old_rank, weight, times)
     if seen.new_chance is not None and seen.old_chance is not None:
-        brier = brier.add((seen.new_chance - taken) ** 2 - (seen.old_chance - taken) ** 2)
-    waiting = tuple(each for each in trial.waiting if each is not seen)
-    answered = trial.answered + 1
-    return replace(trial, answered=answered, explored=explored, rank=rank, brier=brier, waiting=waiting)
+        brier = brier.add((seen.new_chance - taken) ** 2 - (seen.old_chance - taken) ** 2, times=times)
+    return replace(trial, answered=trial.answered + times, explored=explored, rank=rank, brier=brier)
 
 
 def judge(trial: Trial, bounds: Bounds) -> tuple[Verdict, str]:
@@ -249,7 +301,10 @@ def decode(text: str | None) -> Trial:
             raise BadTrial("kept by another version")
         fields |= {"phase": Phase(fields["phase"]), "refused": tuple(fields["refused"])}
         fields |= {name: Sums(**fields[name]) for name in ("rank", "brier")}
-        trial = Trial(**{**fields, "waiting": tuple(Seen(**each) for each in fields["waiting"])})
+        fields["waiting"] = tuple(Seen(**each) for each in fields["waiting"])
+        counted = fields.get("counted", ())  # kept by a version that counted each answer for good
+        fields["counted"] = tuple(Told(Seen(**each["seen"]), each["taken"]) for each in counted)
+        trial = Trial(**fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadTrial("no trial of a model") from error
     _check(trial)
@@ -267,14 +322,16 @@ def _check(trial: Trial) -> None:
     """Raises BadTrial."""
     hashes = (trial.base, trial.shown, trial.other, *trial.refused)
     counts = (trial.answered, trial.explored, trial.failed, trial.slow, trial.rank.count, trial.brier.count)
+    known = (*trial.waiting, *(told.seen for told in trial.counted))
     figures = [value for sums in (trial.rank, trial.brier) for value in asdict(sums).values()]
     sound: list[Callable[[], Any]] = [
         lambda: all(isinstance(each, str) and (not each or _HASH.fullmatch(each)) for each in hashes),
         lambda: all(type(count) is int and count >= 0 for count in counts),
         lambda: all(isinstance(value, int | float) and math.isfinite(value) for value in figures),
-        lambda: all(type(seen.new_rank) is int and seen.new_rank > 0 for seen in trial.waiting),
-        lambda: all(type(seen.old_rank) is int and seen.old_rank > 0 for seen in trial.waiting),
-        lambda: all(type(seen.propensity_ppm) is int for seen in trial.waiting),
+        lambda: all(type(seen.new_rank) is int and seen.new_rank > 0 for seen in known),
+        lambda: all(type(seen.old_rank) is int and seen.old_rank > 0 for seen in known),
+        lambda: all(type(seen.propensity_ppm) is int for seen in known),
+        lambda: all(type(told.taken) is bool for told in trial.counted),
         lambda: isinstance(trial.why, str) and (trial.phase is Phase.NONE or trial.shown != trial.other),
     ]
     if not all(holds() for holds in sound):

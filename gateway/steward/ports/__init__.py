@@ -8,15 +8,17 @@ from typing import Protocol, TypeVar
 
 from steward.domain.charges import Charge
 from steward.domain.events import NewEvent, StoredEvent
-from steward.domain.guests import Band, BandState, Guest, KeyChange
+from steward.domain.guests import Band, BandState, CabinStay, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction
 from steward.ports.condition import ConditionTx
+from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.service import ServiceTx
 from steward.ports.ship import ShipTx
+from steward.ports.stock import StockTx
 from steward.ports.sync import SyncTx
 
 T = TypeVar("T")
@@ -117,7 +119,7 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
+class Tx(ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)
@@ -135,6 +137,10 @@ class Tx(ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx,
 
     def guest(self, ref: GuestRef) -> Guest | None: ...
     def guests(self) -> Sequence[Guest]: ...
+    def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
+        """Who holds this cabin for this stay, by ref. Quick however many guests there are."""
+        ...
+
     def put_band(self, band: Band) -> None:
         """Insert or replace by uid."""
         ...
@@ -182,6 +188,10 @@ class Tx(ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx,
         ...
 
     def charge(self, tap_id: TapId) -> Charge | None: ...
+    def last_charges_of(self, ref: GuestRef, limit: int) -> Sequence[Charge]:
+        """The last `limit` of this guest, oldest first. Quick however many there are."""
+        ...
+
     def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
         """All charges whose tap showed this guest, oldest first."""
         ...

@@ -8,9 +8,9 @@ ValueError: services ask first, the store makes sure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from steward.domain.care import Case, CaseId, Note, NoteId
 from steward.domain.catalogue import Catalogue, Item, ItemId
@@ -23,6 +23,7 @@ from steward.domain.profiles import Disclosed, Photo, Profile
 from steward.domain.viewing import LookUp, Viewer
 
 Counts = Mapping[ItemId, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,18 @@ class RankRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """All items of a request, best first. chances: of being taken if offered now; empty from who does not say."""
+    """All items of a request, best first. chances: of being taken if offered now; empty from who does not say.
+
+    shares: the scores are shares of a whole; else they are logarithms of odds.
+    """
 
     ranker: str  # name and version, for the log of decisions
     scored: Sequence[Scored]
     chances: Mapping[ItemId, float] = field(default_factory=dict)
+    shares: bool = False
+
+
+Weigh = Callable[[RankRequest], Sequence[Scored]]  # best first
 
 
 class Ranker(Protocol):
@@ -61,6 +69,13 @@ class Ranker(Protocol):
 
     async def rank(self, request: RankRequest) -> Ranked:
         """Raises Busy if too many wait already, RankerFailed if it cannot say."""
+        ...
+
+    async def compare(self, work: Callable[[Weigh], T]) -> T:
+        """What `work` makes of many requests, one after the other, away from the event loop.
+
+        It is handed what orders the items of a request as `rank` does, without reasons. Raises Busy, RankerFailed.
+        """
         ...
 
 
@@ -223,12 +238,20 @@ class OfferTx(Protocol):
         ...
 
     def put_offer(self, offer: Offer) -> None:
-        """Insert or replace by id."""
+        """Insert or replace by id. Raises ValueError for one that is liked and was not accepted."""
         ...
 
     def offer(self, offer: OfferId) -> Offer | None: ...
     def offers_of(self, ref: GuestRef, since_s: int) -> Sequence[Offer]:
         """Shown at or after `since_s`, oldest first."""
+        ...
+
+    def last_offers_of(self, ref: GuestRef, limit: int) -> Sequence[Offer]:
+        """The last `limit`, and older ones that are never wanted again, oldest first. Quick however many there are."""
+        ...
+
+    def drop_offers(self, ref: GuestRef) -> None:
+        """Forget what was offered and answered: the guest is forgotten."""
         ...
 
     def taken(self, outlet: OutletId, since_s: int) -> Sequence[tuple[ItemId, int, int]]:

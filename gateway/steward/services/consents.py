@@ -65,6 +65,9 @@ def record_shore(tx: Tx, changes: Iterable[ConsentChange], now_s: int) -> None:
 
 def _record(tx: Tx, consent: Consent, by: str, now_s: int) -> None:
     tx.put_consent(consent)
+    company = tx.company(consent.guest)
+    if consent.purpose is ConsentPurpose.SUGGESTIONS and company is not None:
+        tx.put_company(company)  # other gateways are told it, or told to forget it
     tx.append_event(
         fact(
             EventType.CONSENT_GIVEN if consent.given else EventType.CONSENT_WITHDRAWN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from steward.domain.exploring import Chances
 from steward.domain.holdout import (
     KEPT_DAYS_DEFAULT,
     PERCENT_DEFAULT,
@@ -45,12 +46,12 @@ class DecisionLog:
         offer: Offer,
         *,
         agreed: bool,
-        candidates: int,
+        chances: Chances,
         popular_ppm: int | None,
         features: str,
         clock_trusted: bool,
     ) -> None:
-        """Log how an offer came to be. candidates: what it was chosen from, itself among them. Raises Conflict."""
+        """Log how an offer came to be. chances: what it was drawn from, itself among them. Raises Conflict."""
         voyage = self.settings.voyage
         first = tx.lot(offer.guest, voyage) is None
         if first:
@@ -64,10 +65,11 @@ class DecisionLog:
                 at_s=offer.at_s,
                 ranker=offer.ranker,
                 features=features,
-                candidates=candidates,
+                candidates=chances.count,
                 item=offer.item,
                 propensity_ppm=offer.propensity_ppm,
                 popular_ppm=popular_ppm,
+                named=chances.named,
             )
         )
         if first and clock_trusted:  # a clock that ran ahead must not empty the log

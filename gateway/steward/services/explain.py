@@ -9,16 +9,20 @@ from steward.domain.care import CaseId
 from steward.domain.catalogue import ItemId
 from steward.domain.consent import Consent, ConsentPurpose, objects
 from steward.domain.events import EventType
-from steward.domain.ids import GuestRef
-from steward.domain.offers import Offer, OfferState, pending_offer
+from steward.domain.ids import GuestRef, OutletId
+from steward.domain.offers import Offer, offers_by, pending_offer
 from steward.domain.profiles import Disclosed
+from steward.domain.reasons import Why
 from steward.domain.rules import Decision
+from steward.domain.stock import gone_then
 from steward.domain.viewing import Viewer
+from steward.domain.why import changes_for, for_eyes
 from steward.errors import Refused
 from steward.ports import Clock, Store, Tx
 from steward.services.lookups import NO_CONSENT, check_look, guest_in
 from steward.services.offers import OfferService
 from steward.services.situation import Known, disclose_for_offer, known_now, offer_look
+from steward.services.why import Case, Claim
 
 HISTORY_MAX = 1000
 PAGE = 1000
@@ -27,15 +31,25 @@ EVENTS_MAX = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One decision. scores: as ranked, before the rules, best first. pending: an offer that would be shown again."""
+    """One decision. scores: as ranked, best first; tuned: as the guest's own answers changed that, before the rules.
+
+    pending: an offer that would be shown again.
+
+    offered: what was offered at that very moment. why: as it was told then; if nothing was offered, of what would be.
+    claims: what it says, beside what is found by deciding anew. Both as far as the viewer may know.
+    """
 
     at_s: int
     personal: bool
     ranker: str
     titles: dict[ItemId, str]
     scores: tuple[tuple[ItemId, float], ...]
+    tuned: tuple[tuple[ItemId, float], ...]
     decision: Decision
     pending: Offer | None
+    offered: Offer | None = None
+    why: Why | None = None
+    claims: tuple[Claim, ...] = ()
 
 
 class ExplainService:
@@ -59,41 +73,65 @@ class ExplainService:
         moment_s = now_s if at_s is None else at_s
         look = offer_look(viewer, ref, now_s)
         check_look(look)
-        orders = await self._offers.orders(viewer, ref, moment_s)
+        orders = await self._offers.orders(viewer, ref, moment_s, before=at_s is not None)
 
-        def work(tx: Tx) -> Explanation:
+        def work(tx: Tx) -> tuple[Explanation, Case]:
             guest_in(tx, ref)
             if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
                 raise Refused(NO_CONSENT, "the guest objects to suggestions: nothing is read and nothing explained")
             shown = disclose_for_offer(tx, look)
             known = known_now(tx, shown) if at_s is None else known_at(tx, shown, moment_s)
             found = self._offers.decided_in(tx, shown, known, orders, moment_s)
-            return Explanation(
+            pending = pending_offer(known.offers, viewer.outlet, moment_s)
+            offered = None if at_s is None else _offered_at(tx.offers_of(ref, moment_s), viewer.outlet, moment_s)
+            told = Explanation(
                 at_s=moment_s,
                 personal=found.situation.personal,
                 ranker=found.ranked.ranker,
                 titles={id_: item.title("en") for id_, item in found.here.items()},
                 scores=tuple((one.item, one.score) for one in found.ranked.scored),
+                tuned=tuple((one.item, one.score) for one in found.scored),
                 decision=found.decision,
-                pending=pending_offer(known.offers, viewer.outlet, moment_s),
+                pending=pending,
+                offered=offered,
             )
+            return told, Case(orders, found, known.off)
 
-        return await self._store.write(work)
+        return await self._with_why(viewer, *await self._store.write(work))
+
+    async def _with_why(self, viewer: Viewer, told: Explanation, case: Case) -> Explanation:
+        """Of an offer that waits, no more than was told: nothing is decided before it is answered."""
+        why, claims, ordered = None, None, told.decision.ordered
+        if told.pending is not None:
+            why = told.pending.why
+        elif ordered:
+            item = ordered[0].item
+            if told.offered is not None and told.offered.item in case.decided.here:
+                item, why = told.offered.item, told.offered.why
+            why = why or await self._offers.why.of(case, item)
+            claims = await self._offers.why.verify(case, item, why)
+        return replace(
+            told,
+            pending=None if told.pending is None else replace(told.pending, why=None),
+            offered=None if told.offered is None else replace(told.offered, why=None),
+            why=None if why is None else for_eyes(why, viewer),
+            claims=tuple(replace(one, changes=changes_for(one.changes, viewer)) for one in claims or ()),
+        )
+
+
+def _offered_at(offers: Sequence[Offer], outlet: OutletId, at_s: int) -> Offer | None:
+    return next((offer for offer in offers if (offer.outlet, offer.at_s) == (outlet, at_s)), None)
 
 
 def known_at(tx: Tx, shown: Disclosed, at_s: int) -> Known:
     """As it was just before `at_s`, from what was written down since."""
     ref = shown.look.guest
-    offers = [_unanswered(offer, at_s) for offer in tx.offers_of(ref, 0) if offer.at_s < at_s]
+    offers = offers_by(tx.offers_of(ref, 0), at_s)
     cases = [case for case in shown.cases if case.opened_s <= at_s]
     closed = _closed_since(tx, ref, at_s)
-    return Known(offers, _said(tx.consent_history(ref, HISTORY_MAX), at_s), bool(cases or closed), cases)
-
-
-def _unanswered(offer: Offer, at_s: int) -> Offer:
-    if offer.answered_s is None or offer.answered_s < at_s:
-        return offer
-    return replace(offer, state=OfferState.SHOWN, answered_s=None)
+    said = _said(tx.consent_history(ref, HISTORY_MAX), at_s)
+    gone = gone_then(tx.stock_at(shown.look.outlet), at_s)
+    return Known(offers, said, bool(cases or closed), cases, tx.signals_off(ref), gone)
 
 
 def _said(history: Sequence[Consent], at_s: int) -> list[Consent]:

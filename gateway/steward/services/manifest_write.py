@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from steward.domain.context import StayCompany
 from steward.domain.crew import PIN_FAILURES_MAX, CrewMember
 from steward.domain.events import EventType, fact
 from steward.domain.guests import CabinStay, Guest, PinHash
@@ -67,6 +68,9 @@ class Writer:
         if step.photo:
             tx.use_photo(ref, step.photo)
         self._put_crew(tx, row, ref, by)
+        if row.company is not None:
+            tx.put_company(StayCompany(ref, row.company))
+            tx.append_event(fact(EventType.PROFILE_SET, self._at_s, guest=ref, fields="company"))
         record_words(tx, ref, dict.fromkeys(row.consents, True), by, self._at_s)
         self._remember(tx, step, ref)
         return ref
@@ -93,6 +97,8 @@ class Writer:
         if "photo" in fields:
             tx.use_photo(guest.ref, step.photo)
             tx.append_event(fact(EventType.PROFILE_SET, self._at_s, guest=guest.ref, fields="photo"))
+        if "company" in fields:
+            tx.put_company(StayCompany(guest.ref, row.company))
         if "crew_role" in fields:
             self._put_crew(tx, row, guest.ref, by)
         self._remember(tx, step, guest.ref)

@@ -1,7 +1,8 @@
 """Which model files are at hand: a signed release becomes a candidate once its file has come and is whole.
 
-The settings' own file is shown from the start. A file that cannot be used is refused with its reason, and the gateway
-goes on with what it had; whoever looks at the store sees the same, as the trial is kept there.
+The settings' own file is shown from the start, or else the one that ships with this program. A file that cannot be used
+is refused with its reason, and the gateway goes on with what it had; whoever looks at the store sees the same, as the
+trial is kept there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 
 from steward.domain.shorebodies import ModelRelease, decode_releases
-from steward.domain.trial import POPULARITY, Phase, Trial, Verdict, begin, carry_out, rebase
+from steward.domain.trial import POPULARITY, Phase, Trial, Verdict, begin, carry_out, fall_back, rebase, ship
 from steward.errors import ModelRefused
 from steward.ports import Store, Tx
 from steward.ports.service import Models
@@ -23,19 +24,29 @@ LOOK_EVERY_S = 20.0
 
 
 class ModelWatch:
-    """base: SHA-256 of the settings' own file, or POPULARITY. `run` belongs to a supervisor."""
+    """base: SHA-256 of the settings' own file, or of the one that ships, or POPULARITY. `run` belongs to a supervisor.
 
-    def __init__(self, store: Store, ranking: Ranking, models: Models, base: str = POPULARITY) -> None:
+    ships: whether it is the one that ships; a newer program's takes no release's place.
+    """
+
+    def __init__(
+        self, store: Store, ranking: Ranking, models: Models, base: str = POPULARITY, *, ships: bool = False
+    ) -> None:
         self._store = store
         self._ranking = ranking
         self._models = models
         self._base = base
+        self._ships = ships
         self._said: dict[str, str] = {}  # why a file that is wanted is not at hand, so that it is said once
 
     async def run(self) -> None:
         while True:
             await self.look()
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def has(self, sha256: str) -> bool:
+        """Whether this file has come; it may still be refused."""
+        return await self._models.here(sha256)
 
     async def look(self) -> None:
         """Take up what has come, have at hand what the trial wants, and let go of the rest."""
@@ -61,7 +72,7 @@ class ModelWatch:
     def _begin(self, tx: Tx) -> tuple[Trial, ModelRelease | None]:
         """What is on trial, by the settings as they are, and the release that shore signed last."""
         before = self._ranking.read(tx)
-        trial = rebase(before, self._base)
+        trial = (ship if self._ships else rebase)(before, self._base)
         if trial is not before:
             self._ranking.write(tx, trial)
         record = tx.down("release")
@@ -96,16 +107,22 @@ class ModelWatch:
         return True
 
     async def _give_up(self, sha256: str) -> Trial:
-        """The file of a model on trial is gone or damaged: the trial ends. One that is merely shown may come back."""
+        """The file of a model on trial is gone or damaged: the trial ends.
+
+        One that is merely shown may come back, if it is gone; if it is here, and whole, this program cannot use it.
+        """
+        useless = await self._models.here(sha256)
 
         def work(tx: Tx) -> Trial:
             trial = self._ranking.read(tx)
             if trial.phase is Phase.SHADOW and sha256 == trial.other:
                 trial = carry_out(trial, Verdict.REFUSE, "bad_file")
-            elif trial.phase is Phase.WATCH and sha256 == trial.shown:
+            elif trial.phase is Phase.WATCH and sha256 == trial.shown != trial.base:
                 trial = carry_out(trial, Verdict.ROLL_BACK, "bad_file")
             elif trial.phase is Phase.WATCH and sha256 == trial.other:
                 trial = carry_out(trial, Verdict.SETTLE, "nothing_to_compare")
+            elif useless and sha256 == trial.shown != trial.base:
+                trial = fall_back(trial)
             self._ranking.write(tx, trial)
             return trial
 

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.consent import ConsentPurpose, objects
 from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.exploring import Chances, chances
 from steward.domain.features import FEATURES_ID
 from steward.domain.ids import GuestRef
 from steward.domain.offers import (
     PPM,
-    STATE_AFTER,
     Answer,
     Offer,
     OfferId,
     OfferState,
     Reason,
-    Scored,
     Situation,
+    answered,
     hard_stop,
     pending_offer,
-    propensities_ppm,
 )
 from steward.domain.pasts import ShipDay
 from steward.domain.profiles import Disclosed
+from steward.domain.reasons import Why
 from steward.domain.rulekinds import Rules
 from steward.domain.rules import Help, decide, help_first
 from steward.domain.viewing import Field, Viewer, allowed
+from steward.domain.why import for_eyes, items_of
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Clock, ClockReading, Entropy, Store, Tx
+from steward.services.earlier import Answered, earlier_in
 from steward.services.lookups import check_look, guest_in
 from steward.services.ranking import Orders, Ranking
 from steward.services.rankrequest import RankRequests
@@ -45,23 +47,39 @@ from steward.services.situation import (
     known_now,
     offer_look,
 )
+from steward.services.why import Case as Made
+from steward.services.why import WhyService
 
-EXPLORE_PPM = 100_000  # one time in ten another than the best, so that what is not offered is learnt about too
-_EVENTS: Mapping[OfferState, EventType] = {
-    OfferState.SHOWN: EventType.OFFER_SHOWN,
-    OfferState.ACCEPTED: EventType.OFFER_ACCEPTED,
-    OfferState.DEFERRED: EventType.OFFER_DEFERRED,
-    OfferState.WRONG: EventType.OFFER_WRONG,
+_EVENTS: Mapping[Answer, EventType] = {
+    Answer.ACCEPT: EventType.OFFER_ACCEPTED,
+    Answer.NOT_NOW: EventType.OFFER_DEFERRED,
+    Answer.WRONG: EventType.OFFER_WRONG,
+    Answer.LIKED: EventType.OFFER_LIKED,
+    Answer.TAKE_BACK: EventType.OFFER_TAKEN_BACK,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """Something to offer, why, and the id to answer it by."""
+    """Something to offer, why, and the id to answer it by.
+
+    why: as far as this viewer may know; None where it was not worked out. named: the items that it speaks of.
+    """
 
     offer: OfferId
     item: Item
     reasons: tuple[Reason, ...]
+    why: Why | None = None
+    named: Mapping[ItemId, Item] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What one decision was drawn from, and what it would have been had popularity ranked. features: of a model."""
+
+    chances: Chances
+    popular: Chances
+    features: str
 
 
 class OfferService:
@@ -81,12 +99,18 @@ class OfferService:
         self._rules = rules
         self._settings = settings or OfferSettings()
         day = ShipDay(self._settings.day_start_hour, self._settings.utc_offset_s)
+        self.why = WhyService(ranking, rules)
         self._requests = RankRequests(store, ranking, day, self._settings.decisions)
 
     @property
     def holdout_percent(self) -> int:
         """Of a hundred guests, how many get only what is popular: told to whoever asks."""
         return self._settings.decisions.settings.percent
+
+    @property
+    def rules(self) -> Rules:
+        """What holds back and what is nudged, for whoever explains it."""
+        return self._rules
 
     @property
     def ranking(self) -> Ranking:
@@ -107,19 +131,21 @@ class OfferService:
         draw = int.from_bytes(self._entropy.token_bytes(8), "big")
         offer_id = OfferId(self._entropy.token_bytes(16).hex())
 
-        def work(tx: Tx) -> list[Suggestion]:
+        def work(tx: Tx) -> tuple[list[Suggestion], Made | None]:
             guest_in(tx, ref)
             if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
-                return []
+                return [], None
             shown = disclose_for_offer(tx, look)
-            decided = self.decided_in(tx, shown, known_now(tx, shown), orders, now_s)
+            known = known_now(tx, shown)
+            decided = self.decided_in(tx, shown, known, orders, now_s)
             here, situation, ranked, decision = decided.here, decided.situation, decided.ranked, decided.decision
             pending = pending_offer(situation.offers, viewer.outlet, now_s)
             if pending is not None:
-                return _again(pending, here, situation)
+                return _again(pending, here, situation, viewer), None
             if not decision.ordered:
-                return []
-            chosen, propensity_ppm = _choose(decision.ordered, draw)
+                return [], None
+            drawn = self._drawn(decided, orders)
+            chosen = next(one for one in decision.ordered if one.item == drawn.chances.drawn(draw % PPM))
             item, reasons = here[chosen.item], chosen.reasons
             offer = Offer(
                 id=offer_id,
@@ -129,32 +155,58 @@ class OfferService:
                 category=item.category,
                 at_s=now_s,
                 hour=self._settings.hour(now_s),
-                propensity_ppm=propensity_ppm,
+                propensity_ppm=drawn.chances.of(chosen.item),
                 ranker=ranked.ranker,
                 reasons=reasons,
             )
             tx.put_offer(offer)
-            tx.append_event(_fact(offer, viewer, now_s))
+            tx.append_event(_fact(EventType.OFFER_SHOWN, offer, viewer, now_s))
             candidates = {one.item for one in decision.ordered}
             self._ranking.decided(tx, orders, offer, candidates, situation.personal)
-            self._note(tx, offer, decided, orders, now)
-            return [Suggestion(offer_id, item, reasons)]
+            self._note(tx, offer, drawn, now)
+            return [Suggestion(offer_id, item, reasons)], Made(orders, decided, known.off)
 
-        return await self._store.write(work)
+        found, made = await self._store.write(work)
+        return found if made is None else [await self._explained(viewer, made, one) for one in found]
 
-    def _note(self, tx: Tx, offer: Offer, decided: Decided, orders: Orders, now: ClockReading) -> None:
+    async def _explained(self, viewer: Viewer, made: Made, one: Suggestion) -> Suggestion:
+        """The offer stands; what is found of why is kept with it, unless it is gone by then."""
+        why = await self.why.of(made, one.item.id)
+        self._ranking.explained[why.means] += 1
+
+        def keep(tx: Tx) -> None:
+            offer = tx.offer(one.offer)
+            if offer is not None:
+                tx.put_offer(replace(offer, why=why))
+
+        await self._store.write(keep)
+        return _told(one, why, made.decided.here, viewer)
+
+    def _drawn(self, decided: Decided, orders: Orders) -> _Drawn:
+        """Named are also those that the orders to be compared would have put first."""
+        ordered, plain = decided.decision.ordered, orders.plain
+        popular = ordered
+        if decided.scored is not plain.scored:
+            popular = decide(list(decided.here.values()), plain.scored, decided.situation, self._rules).ordered
+        first = [one.item for one in popular[:1]]
+        if decided.situation.personal and orders.beside is not None:
+            candidates = {one.item for one in ordered}
+            first += [one.item for one in orders.beside.scored if one.item in candidates][:1]
+        return _Drawn(
+            chances=chances(ordered, shares=decided.ranked.shares, compared=set(first)),
+            popular=chances(popular, shares=plain.shares),
+            features="" if decided.ranked is plain else FEATURES_ID,
+        )
+
+    def _note(self, tx: Tx, offer: Offer, drawn: _Drawn, now: ClockReading) -> None:
         """Log the decision, with how likely it would have been had popularity ranked the same candidates."""
-        by_model = decided.ranked is not orders.plain
-        popular = decided.decision
-        if by_model:
-            popular = decide(list(decided.here.values()), orders.plain.scored, decided.situation, self._rules)
         self._settings.decisions.note(
             tx,
             offer,
             agreed=agrees(tx.consents_of(offer.guest)),
-            candidates=len(decided.decision.ordered),
-            popular_ppm=_chance_ppm(popular.ordered, offer.item),
-            features=FEATURES_ID if by_model else "",
+            chances=drawn.chances,
+            popular_ppm=drawn.popular.of(offer.item),
+            features=drawn.features,
             clock_trusted=now.trusted,
         )
 
@@ -163,65 +215,67 @@ class OfferService:
         return help_first(cases, self._clock.now().unix_s, self._rules)
 
     async def answer(self, viewer: Viewer, offer_id: OfferId, answer: Answer) -> Offer:
-        """What the guest said. The same answer again changes nothing; another one is a Conflict."""
+        """What the guest said, or says now: the last word counts. The same answer again changes nothing.
+
+        Raises NotFound, Refused not_permitted, Conflict where what was not accepted is said to be liked.
+        """
         if Field.SUGGESTIONS not in allowed(viewer):
             raise Refused("not_permitted", f"{viewer.role} makes no offers for {viewer.purpose}")
         now_s = self._clock.now().unix_s
-        state = STATE_AFTER[answer]
 
         def work(tx: Tx) -> Offer:
             offer = tx.offer(offer_id)
             if offer is None or offer.outlet != viewer.outlet:
                 raise NotFound("offer", offer_id)
-            if offer.state is state:
-                return offer
-            if offer.state is not OfferState.SHOWN:
-                raise Conflict(f"offer {offer_id} was answered already: {offer.state}")
-            answered = replace(offer, state=state, answered_s=now_s)
-            tx.put_offer(answered)
-            tx.append_event(_fact(answered, viewer, now_s))
-            self._ranking.answered(tx, answered.id, answered.state)
-            return answered
+            if answer is Answer.LIKED and offer.state is not OfferState.ACCEPTED:
+                raise Conflict(f"offer {offer_id} is {offer.state}: accept it first, then say that it was liked")
+            now = answered(offer, answer, now_s)
+            if now is not offer:
+                tx.put_offer(now)
+                tx.append_event(_fact(_EVENTS[answer], now, viewer, now_s))
+                self._ranking.answered(tx, now.id, now.state)
+            return now
 
         return await self._store.write(work)
+
+    async def earlier(self, viewer: Viewer, ref: GuestRef) -> list[Answered]:
+        """What was answered at the viewer's outlet lately. Raises NotFound, Refused not_permitted."""
+        now_s = self._clock.now().unix_s
+        return await self._store.write(lambda tx: earlier_in(tx, viewer, ref, now_s))
 
     def decided_in(self, tx: Tx, shown: Disclosed, known: Known, orders: Orders, at_s: int) -> Decided:
         """What the rules make of these orders; changes nothing. Raises NotFound."""
         return decided_in(tx, shown, known, orders, at_s, self._settings, self._rules)
 
-    async def orders(self, viewer: Viewer, ref: GuestRef, now_s: int) -> Orders:
-        """What the rankers think of everything at the viewer's outlet for this guest, before the rules."""
-        request, trial = await self._requests.make(viewer, ref, now_s)
+    async def orders(
+        self, viewer: Viewer, ref: GuestRef, now_s: int, *, before: bool = False, aside: bool = False
+    ) -> Orders:
+        """What the rankers think of everything at the viewer's outlet for this guest, before the rules.
+
+        before: of a moment in the past, as it was just before anything was shown or said then. aside: as if the offer
+        that waits had not been made.
+        """
+        request, trial = await self._requests.make(viewer, ref, now_s, before=before, aside=aside)
         return await self._ranking.rank(request, trial)
 
 
-def _choose(ordered: Sequence[Scored], draw: int) -> tuple[Scored, int]:
-    """Mostly the best, at times another; with how likely it was, in millionths."""
-    best_ppm, each_ppm = propensities_ppm(len(ordered), EXPLORE_PPM)
-    point = draw % PPM
-    place = 0 if point < best_ppm else 1 + (point - best_ppm) // each_ppm
-    return ordered[place], best_ppm if place == 0 else each_ppm
+def _told(one: Suggestion, why: Why, here: Mapping[ItemId, Item], viewer: Viewer) -> Suggestion:
+    told = for_eyes(why, viewer)
+    return replace(one, why=told, named={id_: here[id_] for id_ in items_of(told) if id_ in here})
 
 
-def _chance_ppm(ordered: Sequence[Scored], item: ItemId) -> int:
-    """How likely `_choose` is to choose this one, in millionths."""
-    best_ppm, each_ppm = propensities_ppm(len(ordered), EXPLORE_PPM)
-    if ordered[0].item == item:
-        return best_ppm
-    return each_ppm if any(one.item == item for one in ordered) else 0
-
-
-def _again(pending: Offer, here: Mapping[ItemId, Item], situation: Situation) -> list[Suggestion]:
+def _again(pending: Offer, here: Mapping[ItemId, Item], situation: Situation, viewer: Viewer) -> list[Suggestion]:
     """The offer that waits, unless something has come up since that stops it."""
     item = here.get(pending.item)
     if item is None or situation.in_recovery or hard_stop(item, situation) is not None:
         return []
-    return [Suggestion(pending.id, item, pending.reasons)]
+    one = Suggestion(pending.id, item, pending.reasons)
+    return [one if pending.why is None else _told(one, pending.why, here, viewer)]
 
 
-def _fact(offer: Offer, viewer: Viewer, at_s: int) -> NewEvent:
+def _fact(type_: EventType, offer: Offer, viewer: Viewer, at_s: int) -> NewEvent:
     return fact(
-        _EVENTS[offer.state],
+        type_,
         at_s,
         offer=offer.id,
         guest=offer.guest,

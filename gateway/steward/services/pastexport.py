@@ -7,23 +7,28 @@ from dataclasses import dataclass, field
 
 from steward.domain.catalogue import ItemId
 from steward.domain.consent import ConsentPurpose
-from steward.domain.features import Moment
+from steward.domain.features import Moment, Signal, signal_of
 from steward.domain.guests import Guest
 from steward.domain.ids import OutletId
 from steward.domain.offers import Offer, OfferState
 from steward.domain.outlets import Outlet
-from steward.domain.pastexport import KEY_BYTES, DeedLine, Shown, pseudonym
+from steward.domain.pastexport import KEY_BYTES, DeedLine, Shown, blanked, pseudonym
 from steward.domain.pasts import Done, ShipDay, Titles, done_by, moment_at, titles_of
 from steward.ports import Entropy, Tx
+from steward.services.context import context_at, stay_of
 
 
 @dataclass(slots=True)
 class ExportCounts:
-    """What was met so far. left_out: deeds about what the catalogue or the settings no longer have."""
+    """What was met so far. left_out: deeds about what the catalogue or the settings no longer have.
+
+    switched_off: deeds that their guests do not let be learnt from.
+    """
 
     guests_asked: int = 0
     guests_agreed: int = 0
     left_out: int = 0
+    switched_off: int = 0
 
 
 @dataclass(slots=True)
@@ -60,19 +65,36 @@ class DeedExport:
 
     def _deeds_of(self, name: str, guest: Guest, titles: Titles, known: set[ItemId]) -> Iterator[DeedLine]:
         shown = accepted = 0
+        off = self.tx.signals_off(guest.ref)
         for done in done_by(self.tx.offers_of(guest.ref, 0), self.tx.charges_of(guest.ref), titles):
             outlet = self.outlets.get(done.outlet)
             if outlet is None or done.item not in known:
                 self.counts.left_out += 1
+            elif done.deed is not None and signal_of(done.deed) in off:
+                self.counts.switched_off += 1
             else:
-                yield _line(name, done, self._moment(done, guest, outlet, shown, accepted))
+                yield _line(name, done, self._moment(done, guest, outlet, off, shown, accepted))
             if done.offer is not None:
                 shown += 1
                 accepted += done.offer.state is OfferState.ACCEPTED
 
-    def _moment(self, done: Done, guest: Guest, outlet: Outlet, shown: int, accepted: int) -> Moment:
-        stay_s = (guest.not_before_s, guest.not_after_s)
-        return moment_at(done.at_s, self.day, outlet.kind, stay_s, shown=shown, accepted=accepted)
+    def _moment(
+        self, done: Done, guest: Guest, outlet: Outlet, off: frozenset[Signal], shown: int, accepted: int
+    ) -> Moment:
+        context = context_at(self.tx, guest, done.at_s, off)
+        moment = moment_at(
+            done.at_s,
+            self.day,
+            outlet.kind,
+            stay_of(guest),
+            shown=shown,
+            accepted=accepted,
+            in_port=context.in_port,
+            company=context.company,
+            weather=context.weather,
+            off=off,
+        )
+        return blanked(moment, self.day)
 
 
 def _line(name: str, done: Done, moment: Moment) -> DeedLine:

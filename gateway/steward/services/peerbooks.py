@@ -34,6 +34,7 @@ from steward.services.checkin import deny_next, freeze_band, note_epoch
 from steward.services.peerwords import words_for
 from steward.services.pins import ATTEMPTS_MAX
 from steward.services.signatures import verify_evidence
+from steward.services.stock import take_peer_word
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_SIZE = 16
@@ -392,4 +393,6 @@ _EFFECTS: Mapping[EventType, Callable[[PeerBooks, Tx, _Told], Iterable[str]]] = 
     EventType.DOOR_OPENED: PeerBooks._opened,
     EventType.OLD_DOOR_OPENED: PeerBooks._opened,
     EventType.STAFF_ALERT: PeerBooks._staff_alert,
+    EventType.ITEM_GONE: take_peer_word,
+    EventType.ITEM_BACK: take_peer_word,
 }

@@ -16,8 +16,11 @@ from typing import TypeVar
 
 from steward.domain.allowance import Grant
 from steward.domain.batches import BadBatch, decode_batch, encode_ack
-from steward.domain.consent import ConsentPurpose
-from steward.domain.ids import GuestRef, TapId, Uid
+from steward.domain.catalogue import ItemId
+from steward.domain.consent import ConsentPurpose, purposes_given
+from steward.domain.context import StayCompany
+from steward.domain.features import Signal
+from steward.domain.ids import GuestRef, OutletId, TapId, Uid
 from steward.domain.intake import decode_stream
 from steward.domain.lanwire import decode_ask, seal_changes
 from steward.domain.replica import (
@@ -324,8 +327,25 @@ def _record(tx: Tx, change: Change) -> Row | None:
         return Counter(Uid(first), rest, tx.charge_counter(Uid(first), rest))
     if change.kind is Kind.CONSENT:
         return tx.consent(GuestRef(first), ConsentPurpose(rest))
+    if change.kind is Kind.SIGNAL:
+        return tx.switch(GuestRef(first), Signal(rest))
+    if change.kind is Kind.COMPANY:
+        return _company(tx, GuestRef(name))
+    if change.kind is Kind.WEATHER:
+        return tx.weather()
+    if change.kind is Kind.PORT_CALLS:
+        return tx.port_calls()
+    if change.kind is Kind.STOCK:
+        return tx.stock(OutletId(first), ItemId(rest))
     epoch_text, _, ref = rest.partition("/")
     return tx.grant(first, int(epoch_text), GuestRef(ref))
+
+
+def _company(tx: Tx, ref: GuestRef) -> StayCompany | None:
+    """For suggestions alone: nobody is told it of a guest who has not agreed to personal ones."""
+    company = tx.company(ref)
+    agreed = ConsentPurpose.SUGGESTIONS in purposes_given(tx.consents_of(ref))
+    return company if company is None or agreed else StayCompany(ref, None)
 
 
 class Watched:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from steward.domain.catalogue import ItemId
 from steward.domain.offers import Offer, OfferId, OfferState
@@ -33,8 +34,9 @@ from steward.domain.trial import (
 )
 from steward.errors import Busy, RankerFailed
 from steward.ports import Tx
-from steward.ports.service import Model, Ranked, Ranker, RankRequest
+from steward.ports.service import Model, Ranked, Ranker, RankRequest, Weigh
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 FALLBACKS = ("busy", "failed", "slow", "not_loaded")  # why popularity ranks where a model should have
 _KEY = "models.trial"
@@ -42,19 +44,22 @@ _KEY = "models.trial"
 
 @dataclass(frozen=True, slots=True)
 class RankingSettings:
-    """wait_s: how long a guest waits for a model before popularity ranks instead."""
+    """wait_s: how long a guest waits for a model before popularity ranks instead; why_s: for its explanation."""
 
     wait_s: float = 0.25
     bounds: Bounds = field(default=Bounds())
+    why_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """Every order of one decision. plain: popularity, without anything personal. shown None: no model ranked.
 
-    faults: which model failed or came too late. trial: as it stood when the request was read.
+    request: what all of them were asked. faults: which model failed or came too late. trial: as it stood when the
+    request was read.
     """
 
+    request: RankRequest
     plain: Ranked
     trial: Trial
     shown: Ranked | None = None
@@ -74,10 +79,18 @@ class Ranking:
         self._models: dict[str, Model] = {}
         self.ranked: Counter[str] = Counter()  # personal decisions, by who ranked: "model" or "popularity"
         self.fallbacks: Counter[str] = Counter()  # by FALLBACKS
+        self.explained: Counter[str] = Counter()  # offers, by how they came to be the one
+        self.unexplained: Counter[str] = Counter()  # times that a model could not be asked why, by FALLBACKS
 
     def loaded(self) -> Collection[str]:
         """The models at hand, by SHA-256."""
         return self._models.keys()
+
+    def name(self, sha256: str) -> str | None:
+        """What is written where this one has ranked; None: it is not at hand, and popularity ranks in its place."""
+        if sha256 == POPULARITY:
+            return self._popularity.version
+        return self._models[sha256].version if sha256 in self._models else None
 
     def put(self, sha256: str, model: Model) -> None:
         """In the place of one that may be there."""
@@ -96,7 +109,7 @@ class Ranking:
         """Every order that this decision needs. A request without a moment is not personal: no model sees it."""
         plain = await self._popularity.rank(request)
         if request.moment is None:
-            return Orders(plain, trial)
+            return Orders(request, plain, trial)
         wanted = trial.wants()
         found = await asyncio.gather(*(self._ask(sha256, request) for sha256 in wanted))
         by_model = dict(zip(wanted, found, strict=True))
@@ -111,7 +124,25 @@ class Ranking:
         faults = {sha256: one for sha256, one in by_model.items() if isinstance(one, Fault)}
         if len(faults) > 1 and set(faults.values()) == {Fault.SLOW}:
             faults = {}  # all of them at once: the machine is busy, and no model is to blame
-        return Orders(plain, trial, orders.get(trial.shown), beside, faults)
+        return Orders(request, plain, trial, orders.get(trial.shown), beside, faults)
+
+    async def compare(self, orders: Orders, by_model: bool, work: Callable[[Weigh], T]) -> T | None:
+        """What `work` makes of who ranked here; None if that could not be asked again, which is counted."""
+        ranker = self._models.get(orders.trial.shown) if by_model else self._popularity
+        problem = "not_loaded"
+        if ranker is not None:
+            try:
+                async with asyncio.timeout(self._settings.why_s):
+                    return await ranker.compare(work)
+            except TimeoutError:
+                problem = "slow"
+            except RankerFailed:
+                problem = "failed"
+            except Busy:
+                problem = "busy"
+        self.unexplained[problem] += 1
+        _LOG.info("offer.unexplained problem=%s", problem)
+        return None
 
     def read(self, tx: Tx) -> Trial:
         """What is on trial. One that cannot be read begins anew, with popularity."""
@@ -139,11 +170,13 @@ class Ranking:
             self._judged(tx, trial)
 
     def answered(self, tx: Tx, offer: OfferId, state: OfferState) -> None:
-        """An offer was answered: that may end a trial's phase."""
+        """An offer was answered, or its answer changed or taken back. What is counted more may end a trial's phase."""
         before = self.read(tx)
-        trial = answer(before, offer, state is OfferState.ACCEPTED)
-        if trial is not before:
+        trial = answer(before, offer, None if state is OfferState.SHOWN else state is OfferState.ACCEPTED)
+        if trial.answered > before.answered:
             self._judged(tx, trial)
+        elif trial is not before:
+            self.write(tx, trial)
 
     def _judged(self, tx: Tx, trial: Trial) -> None:
         verdict, why = judge(trial, self._settings.bounds)

@@ -12,12 +12,13 @@ from steward.domain.consent import ConsentPurpose, purposes_given
 from steward.domain.features import Past
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
-from steward.domain.offers import OfferState, pending_offer
-from steward.domain.pasts import ShipDay, Titles, done_by, moment_at, titles_of
+from steward.domain.offers import OfferState, offers_by, pending_offer
+from steward.domain.pasts import DEEDS_READ_MAX, ShipDay, Titles, done_by, moment_at, titles_of
 from steward.domain.trial import Trial
 from steward.domain.viewing import Viewer
 from steward.ports import Store, Tx
 from steward.ports.service import RankRequest
+from steward.services.context import context_at, stay_of
 from steward.services.decisions import DecisionLog
 from steward.services.ranking import Ranking
 
@@ -47,35 +48,63 @@ class RankRequests:
         self._decisions = decisions
         self._shelves: dict[OutletId, _Shelf] = {}
 
-    async def make(self, viewer: Viewer, ref: GuestRef, now_s: int) -> tuple[RankRequest, Trial]:
-        """And what is on trial. The guest's past is read only if a model is to see it and the guest agreed."""
+    async def make(
+        self, viewer: Viewer, ref: GuestRef, now_s: int, *, before: bool = False, aside: bool = False
+    ) -> tuple[RankRequest, Trial]:
+        """And what is on trial. The guest's past is read only if a model is to see it and the guest agreed.
+
+        before: as it was just before `now_s`, whatever was shown or said since. aside: as if the offer that waits had
+        not been made; else nothing is decided while one does, and nothing personal is asked.
+        """
         version, trial = await self._store.read(lambda tx: (tx.catalogue_version(), self._ranking.read(tx)))
         shelf = await self._shelf(viewer.outlet, version, now_s)
         plain = _plain(shelf, self._day.minute(now_s) // 60)
         if not trial.wants():
             return plain, trial
-        return await self._store.read(partial(self._personal, plain, shelf, viewer, ref, now_s)), trial
+        return await self._store.read(partial(self._personal, plain, shelf, viewer, ref, now_s, before, aside)), trial
 
     def _personal(
-        self, plain: RankRequest, shelf: _Shelf, viewer: Viewer, ref: GuestRef, now_s: int, tx: Tx
+        self,
+        plain: RankRequest,
+        shelf: _Shelf,
+        viewer: Viewer,
+        ref: GuestRef,
+        now_s: int,
+        before: bool,
+        aside: bool,
+        tx: Tx,
     ) -> RankRequest:
         """With history and moment, if the guest agreed and is not held out, and no offer waits already."""
         guest = tx.guest(ref)
         agreed = ConsentPurpose.SUGGESTIONS in purposes_given(tx.consents_of(ref))
         if guest is None or self._decisions.arm(tx, ref, agreed=agreed) is not Arm.PERSONAL:
             return plain
-        offers = tx.offers_of(ref, 0)
-        if pending_offer(offers, viewer.outlet, now_s) is not None:
+        offers = offers_by(tx.offers_of(ref, 0), now_s) if before else tx.last_offers_of(ref, DEEDS_READ_MAX)
+        waits = pending_offer(offers, viewer.outlet, now_s)
+        if waits is not None and not aside:
             return plain
-        here = viewer.outlet
+        offers = [offer for offer in offers if offer is not waits]
+        here, charges = viewer.outlet, tx.last_charges_of(ref, DEEDS_READ_MAX)
         history = [
             Past(done.item, done.deed, done.at_s, self._day.minute(done.at_s), shelf.items[done.item].outlet == here)
-            for done in done_by(offers, tx.charges_of(ref), shelf.titles)
+            for done in done_by(offers, charges, shelf.titles)
             if done.deed is not None and done.item in shelf.items and done.at_s < now_s
         ]
         accepted = sum(offer.state is OfferState.ACCEPTED for offer in offers)
-        stay_s = (guest.not_before_s, guest.not_after_s)
-        moment = moment_at(now_s, self._day, viewer.outlet_kind, stay_s, shown=len(offers), accepted=accepted)
+        off = tx.signals_off(ref)
+        context = context_at(tx, guest, now_s, off)
+        moment = moment_at(
+            now_s,
+            self._day,
+            viewer.outlet_kind,
+            stay_of(guest),
+            shown=len(offers),
+            accepted=accepted,
+            in_port=context.in_port,
+            company=context.company,
+            weather=context.weather,
+            off=off,
+        )
         return replace(plain, moment=moment, history=history)
 
     async def _shelf(self, outlet: OutletId, version: int, now_s: int) -> _Shelf:

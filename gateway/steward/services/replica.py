@@ -6,7 +6,9 @@ import asyncio
 import logging
 from dataclasses import replace
 
+from steward.domain import signals
 from steward.domain.consent import Consent, is_later
+from steward.domain.context import StayCompany, WeatherWord
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, Guest
 from steward.domain.lanwire import encode_ask, open_changes
@@ -16,6 +18,7 @@ from steward.domain.replica import (
     Ask,
     BadLan,
     ChangeSet,
+    Context,
     Counter,
     Deny,
     Fit,
@@ -28,11 +31,14 @@ from steward.domain.replica import (
     changes_topic,
     fit,
 )
+from steward.domain.signals import Switch
+from steward.domain.stock import StockWord
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.ports.sync import LinkDown, Pipe, PipeMessage
 from steward.services.allowances import EscrowDesk
 from steward.services.pins import ATTEMPTS_MAX
+from steward.services.stock import apply_word
 
 _LOG = logging.getLogger(__name__)
 ASK_EVERY_MS = 5000  # also how long the authority takes at most to notice that we are away, with some more
@@ -202,9 +208,27 @@ class Replica:
         elif isinstance(row, Consent):
             if is_later(row, tx.consent(row.guest, row.purpose)):
                 tx.put_consent(row)
+        elif isinstance(row, Context):
+            _apply_context(tx, row)
+        elif isinstance(row, StockWord):
+            apply_word(tx, row)
         elif self._desk is not None and (row.gateway, row.epoch) == (self._gateway, tx.epoch()):
             return self._desk.take(tx, row, now_s)
         return False
+
+
+def _apply_context(tx: Tx, row: Context) -> None:
+    """What was heard before changes nothing: the same word twice is one."""
+    if isinstance(row, Switch):
+        if signals.is_later(row, tx.switch(row.guest, row.signal)):
+            tx.put_switch(row)
+    elif isinstance(row, StayCompany):
+        tx.put_company(row)
+    elif isinstance(row, WeatherWord):
+        if row != tx.weather():
+            tx.put_weather(row)
+    else:
+        tx.put_port_calls(row)
 
 
 def position(tx: Tx) -> Position:

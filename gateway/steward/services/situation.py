@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.consent import Consent, ConsentPurpose, objects, purposes_given
+from steward.domain.features import Signal
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
-from steward.domain.offers import Offer, OfferState, Situation, Workload
+from steward.domain.offers import OFFERS_READ_MAX, Offer, OfferState, Scored, Situation, Workload
 from steward.domain.profiles import Disclosed
 from steward.domain.rulekinds import SALES_WITHIN_S, Rules
 from steward.domain.rules import Decision, decide
+from steward.domain.stock import Gone, gone_now
+from steward.domain.tuning import tuned
 from steward.domain.viewing import HEALTH, Field, LookUp, Viewer, allowed, look_at
 from steward.ports import Tx
 from steward.ports.service import Ranked
@@ -57,21 +60,30 @@ def disclose_for_offer(tx: Tx, look: LookUp) -> Disclosed:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What had been said, and was open, of a guest at some moment."""
+    """What had been said, and was open, of a guest at some moment. off: what they had switched off.
+
+    gone: what the outlet has none left of, or no place in.
+    """
 
     offers: Sequence[Offer]  # oldest first
     consents: Sequence[Consent]
     in_recovery: bool
     cases: Sequence[Case]
+    off: frozenset[Signal] = frozenset()
+    gone: Mapping[ItemId, Gone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with what it was made from. here: the outlet's items in the guest's currency."""
+    """A decision with what it was made from. here: the outlet's items in the guest's currency.
+
+    ranked: as the ranker has it; scored: as the guest's own answers changed that, which the rules were given.
+    """
 
     here: Mapping[ItemId, Item]
     situation: Situation
     ranked: Ranked
+    scored: Sequence[Scored]
     decision: Decision
 
 
@@ -82,7 +94,9 @@ def agrees(consents: Iterable[Consent]) -> bool:
 
 def known_now(tx: Tx, shown: Disclosed) -> Known:
     ref = shown.look.guest
-    return Known(tx.offers_of(ref, 0), tx.consents_of(ref), tx.open_case_count(ref) > 0, shown.cases)
+    offers, cases = tx.last_offers_of(ref, OFFERS_READ_MAX), tx.open_case_count(ref)
+    gone = gone_now(tx.stock_at(shown.look.outlet), shown.look.at_s)
+    return Known(offers, tx.consents_of(ref), cases > 0, shown.cases, tx.signals_off(ref), gone)
 
 
 def decided_in(
@@ -105,9 +119,13 @@ def decided_in(
         cases=known.cases,
         refused=_refused(tx, known.offers, outlet, here.values()),
         workload=_workload(tx, outlet, at_s, settings),
+        gone=known.gone,
     )
     ranked = orders.best(situation.personal)
-    return Decided(here, situation, ranked, decide(list(here.values()), ranked.scored, situation, rules))
+    scored = ranked.scored
+    if situation.personal:
+        scored = tuned(scored, here, known.offers, known.off, at_s, shares=ranked.shares)
+    return Decided(here, situation, ranked, scored, decide(list(here.values()), scored, situation, rules))
 
 
 def _refused(tx: Tx, offers: Sequence[Offer], outlet: OutletId, here: Iterable[Item]) -> list[Item]:

@@ -7,8 +7,10 @@ from fastapi import FastAPI
 from steward.web.bare import bare_app
 from steward.web.bundle import Services
 from steward.web.consents import ConsentApi
+from steward.web.context import ContextApi
 from steward.web.desk import DeskApi
 from steward.web.endpoints import install
+from steward.web.explaining import ExplainApi
 from steward.web.facts import FactReader
 from steward.web.imports import ImportApi
 from steward.web.metrics import MetricsPage
@@ -17,6 +19,7 @@ from steward.web.page import Page
 from steward.web.pages.base import Pages
 from steward.web.pages.common import CommonPages
 from steward.web.pages.crew import CrewPages
+from steward.web.pages.crew_whatif import WhatIfPages
 from steward.web.pages.privacy import PrivacyPages
 from steward.web.pages.purser import PurserPages
 from steward.web.pages.purser_bands import BandPages
@@ -24,8 +27,11 @@ from steward.web.pages.purser_desk import DeskPages
 from steward.web.pages.purser_late import LatePages
 from steward.web.pages.signin import SignInPages
 from steward.web.pages.sse import Streams
+from steward.web.pages.stock import StockPages
 from steward.web.purser import PurserApi
 from steward.web.roster import RosterApi
+from steward.web.signals import SignalApi
+from steward.web.stock import StockApi
 from steward.web.till import TillApi
 from steward.web.waits import LongPolls
 
@@ -59,8 +65,12 @@ def create_app(services: Services) -> FastAPI:
     polls = LongPolls(services.closing)
     apis = (
         TillApi(services, polls),
+        StockApi(services),
         DeskApi(services, polls),
         ConsentApi(services),
+        ExplainApi(services),
+        SignalApi(services),
+        ContextApi(services),
         ImportApi(services.manifests),
         PurserApi(services),
         RosterApi(services),
@@ -81,6 +91,9 @@ def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
     crew, signin = CrewPages(pages.services, streams), SignInPages(pages.services, streams)
     pages.install(app, CommonPages().routes())
     pages.install(app, crew.routes(), crew.nav())
+    pages.install(app, WhatIfPages(pages.services).routes())
+    stock = StockPages(pages.services)
+    pages.install(app, stock.routes(), stock.nav())
     for desk in (PurserPages(pages.services), DeskPages(pages.services), PrivacyPages(pages.services)):
         pages.install(app, desk.routes(), desk.nav())
     pages.install(app, BandPages(pages.services).routes())

@@ -14,6 +14,7 @@ from steward.services.board import TapBoard
 from steward.services.certificates import CertificateLife
 from steward.services.checkin import CheckinService
 from steward.services.consents import ConsentService
+from steward.services.context import ContextService
 from steward.services.crew import CrewService
 from steward.services.desk import PurserDesk
 from steward.services.encoder import EncodeService
@@ -26,7 +27,10 @@ from steward.services.notes import NoteService
 from steward.services.offers import OfferService
 from steward.services.payments import PaymentService
 from steward.services.recovery import RecoveryService
+from steward.services.rulewatch import RuleWatch
 from steward.services.settling import SettleAll
+from steward.services.signals import SignalService
+from steward.services.stock import StockService
 from steward.services.uplink import UplinkSnapshot
 from steward.web.roles import Principal
 
@@ -139,7 +143,11 @@ class Services:
     notes: NoteService
     recovery: RecoveryService
     offers: OfferService
+    rule_watch: RuleWatch
+    stock: StockService
     consents: ConsentService
+    signals: SignalService
+    context: ContextService
     crew: CrewService
     feed: TapFeed
     board: TapBoard

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.condition import LOW_PERCENT, UNSEEN_S, BandCondition
 from steward.domain.guests import BandState
+from steward.domain.rulecheck import Kind
+from steward.domain.trial import Phase
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
 from steward.web.bundle import LinkStatus, Services, ShipStatus
@@ -17,6 +19,15 @@ FRESH_MS = 3000
 LOOKS_AT_ONCE = 2000  # of the log, read at one time
 LISTED_MAX = 20  # bands of each list
 _BEYOND = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class RankerFacts:
+    """Who ranks for guests who agreed, and what is on trial beside it. None: its file is not at hand."""
+
+    shown: str | None
+    beside: str | None = None
+    on_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class StoreFacts:
     approvals_pending: int = 0
     recovery_open: int = 0
     look_ups: Mapping[str, int] = field(default_factory=dict)  # by role, the whole log
+    rule_findings: Mapping[Kind, int] = field(default_factory=dict)  # what is wrong with the rules of suggestions
+    ranker: RankerFacts | None = None
     link: LinkStatus | None = None
     ship: ShipStatus | None = None
     readable: bool = True
@@ -81,4 +94,12 @@ class FactReader:
             approvals_pending=len(tx.pending_approvals()),
             recovery_open=len(tx.open_cases(None)),
             look_ups=dict(self._looks),
+            rule_findings=Counter(found.kind for found in self._services.rule_watch.look(tx)),
+            ranker=self._ranker(tx),
         )
+
+    def _ranker(self, tx: Tx) -> RankerFacts:
+        ranking = self._services.offers.ranking
+        trial = ranking.read(tx)
+        on_trial = trial.phase is not Phase.NONE
+        return RankerFacts(ranking.name(trial.shown), ranking.name(trial.other) if on_trial else None, on_trial)

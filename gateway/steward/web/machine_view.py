@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from steward.domain.budget import SPENDER_WORDS
+from steward.domain.rulecheck import Kind
 from steward.domain.tally import LINK
 from steward.domain.topics import IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY
 from steward.ports.sync import Waiting
 from steward.services.supervise import TaskState
 from steward.services.uplink import UplinkSnapshot
 from steward.web.bundle import GatewayStatus, LinkStatus, Services, ShipStatus
+from steward.web.facts import RankerFacts, StoreFacts
 from steward.web.pages.language import Translator
 
 _CLASS_ORDER = (SAFETY, MONEY, IDENTITY, INSIGHT, TELEMETRY, LINK)  # as they are sent; then what none caused
@@ -119,8 +121,8 @@ def _heard(ago_s: int | None, t: Translator) -> str:
     return t("status.ship.unheard") if ago_s is None else t("status.ship.heard", span=span(ago_s, t))
 
 
-def machine_rows(services: Services, t: Translator) -> list[Row]:
-    """Clock, disk, database, tasks, certificate, versions."""
+def machine_rows(services: Services, facts: StoreFacts, t: Translator) -> list[Row]:
+    """Clock, disk, database, tasks, rules, who ranks, certificate, versions."""
     machine = services.machine
     vitals, versions = machine.vitals(), machine.versions
     trusted = services.clock.now().trusted
@@ -131,6 +133,8 @@ def machine_rows(services: Services, t: Translator) -> list[Row]:
         _disk(services, t),
         Row(t("status.machine.database"), size(vitals.database_bytes, t), "calm", writes),
         _tasks(services, t),
+        _rules(facts, t),
+        *([] if facts.ranker is None else [_ranker(facts.ranker, t)]),
     ]
     certificate = services.certificate()
     if certificate is not None:
@@ -162,6 +166,22 @@ def _tasks(services: Services, t: Translator) -> Row:
         more = ", ".join(sorted(down)[:_PAUSED_SHOWN_MAX])
     running = t("status.machine.running", running=len(tasks) - len(down), all=len(tasks))
     return Row(t("status.machine.tasks"), running, "bad" if down else "ok", more)
+
+
+def _rules(facts: StoreFacts, t: Translator) -> Row:
+    """Those that contradict each other light up; those that never act are only told."""
+    conflicts, dead = facts.rule_findings.get(Kind.CONFLICT, 0), facts.rule_findings.get(Kind.DEAD, 0)
+    if not conflicts and not dead:
+        return Row(t("status.machine.rules"), t("status.machine.rules_well"), "ok")
+    parts = [("conflicts", conflicts), ("dead", dead)]
+    said = ", ".join(t.count(f"status.machine.rules_{name}", count) for name, count in parts if count)
+    return Row(t("status.machine.rules"), said, "bad" if conflicts else "calm", t("status.machine.rules_more"))
+
+
+def _ranker(ranker: RankerFacts, t: Translator) -> Row:
+    missing = t("status.machine.not_at_hand")
+    more = t("status.machine.on_trial", model=ranker.beside or missing) if ranker.on_trial else ""
+    return Row(t("status.machine.ranker"), ranker.shown or missing, "bad" if ranker.shown is None else "calm", more)
 
 
 def span(seconds: int, t: Translator) -> str:

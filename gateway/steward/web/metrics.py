@@ -18,6 +18,8 @@ from starlette.responses import Response
 from steward.domain.budget import SPENDER_WORDS
 from steward.domain.condition import PASSIVE
 from steward.domain.guests import BandState
+from steward.domain.reasons import Means
+from steward.domain.rulecheck import Kind
 from steward.domain.topics import CLASS_WORDS
 from steward.services.board import LATENCY_BOUNDS_S
 from steward.services.certificates import Urgency
@@ -26,7 +28,7 @@ from steward.services.supervise import TaskState
 from steward.web.band_view import battery_counts
 from steward.web.bundle import Services
 from steward.web.errors import Problem
-from steward.web.facts import FactReader, StoreFacts
+from steward.web.facts import FactReader, RankerFacts, StoreFacts
 from steward.web.gate import bearer
 from steward.web.roles import Role
 
@@ -158,7 +160,14 @@ class Snapshot(Collector):
         yield _by("steward_ranked", "Personal rankings by who ranked.", "by", ranked)
         fallbacks = [(reason, ranking.fallbacks[reason]) for reason in FALLBACKS]
         yield _by("steward_rank_fallbacks", "By popularity as the model could not, by reason.", "reason", fallbacks)
+        explained = [(means, ranking.explained[means]) for means in Means]
+        yield _by("steward_offers_explained", "Offers by what is told of why.", "by", explained)
+        unasked = [(reason, ranking.unexplained[reason]) for reason in FALLBACKS]
+        yield _by("steward_why_failures", "Times that nobody could be asked why, by reason.", "reason", unasked)
         yield _gauge("steward_models_loaded", "Preference models at hand.", len(ranking.loaded()))
+        yield _rankers(self._facts.ranker)
+        found = [(kind.value, self._facts.rule_findings.get(kind, 0)) for kind in Kind]
+        yield _gauges("steward_rules_findings", "What is wrong with the rules of suggestions.", "kind", found)
 
     def _tasks(self) -> Iterator[Metric]:
         restarts = CounterMetricFamily("steward_task_restarts", "Restarts after a failure.", labels=("task",))
@@ -244,6 +253,15 @@ def _by(name: str, said: str, label: str, values: Iterable[tuple[str, int]]) -> 
     for value, count in values:
         family.add_metric((value,), count)
     return family
+
+
+def _rankers(ranker: RankerFacts | None) -> Metric:
+    told = GaugeMetricFamily("steward_ranker", "1 if it is at hand, by place and version.", labels=("place", "version"))
+    if ranker is not None:
+        told.add_metric(("shown", ranker.shown or ""), ranker.shown is not None)
+        if ranker.on_trial:
+            told.add_metric(("beside", ranker.beside or ""), ranker.beside is not None)
+    return told
 
 
 def _gauges(name: str, said: str, label: str, values: Iterable[tuple[str, int]]) -> Metric:

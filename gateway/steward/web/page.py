@@ -111,7 +111,7 @@ class Page:
             "low_percent": LOW_PERCENT,
             "link": link_rows(facts.link, now.unix_s, t),
             "gateways": gateways,
-            "machine": machine_rows(services, t),
+            "machine": machine_rows(services, facts, t),
             "recent": [_tap(tap, self._time(tap["at_s"]), t) for tap in board["recent"]],
             "news": _news(sum(board["alerts"].values()), down, away, t),
         }

@@ -19,6 +19,7 @@ _NO_TAP = (None,) * len(_TAP)
 PUT_CHARGE = upsert("charge", ("tap_id",), _COLUMNS[1:])
 CHARGE = select(_COLUMNS, "FROM charge WHERE tap_id = ?")
 CHARGES_OF = select(_COLUMNS, "FROM charge WHERE guest = ? ORDER BY at_s, id")
+LAST_CHARGES_OF = select(_COLUMNS, "FROM charge WHERE guest = ? ORDER BY at_s DESC, id DESC LIMIT ?")
 # Only the index is gone through; the table is looked at for the few that are held.
 HELD_OF = select(_COLUMNS, "FROM charge WHERE guest = ? AND state = 'held' ORDER BY at_s, id")
 DISPUTED_CHARGES = select(_COLUMNS, "FROM charge WHERE state = 'disputed' ORDER BY id LIMIT ?")
@@ -59,6 +60,9 @@ class ChargesTx(Statements):
 
     def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
         return [_charge(row) for row in self._all(CHARGES_OF, (ref,))]
+
+    def last_charges_of(self, ref: GuestRef, limit: int) -> Sequence[Charge]:
+        return [_charge(row) for row in reversed(self._all(LAST_CHARGES_OF, (ref, max(limit, 0))))]
 
     def held_of(self, ref: GuestRef) -> Sequence[Charge]:
         return [_charge(row) for row in self._all(HELD_OF, (ref,))]

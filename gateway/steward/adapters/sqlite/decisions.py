@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steward.adapters.sqlite.statements import Statements, select
+from steward.adapters.store_items import decode_named, encode_named
 from steward.domain.catalogue import ItemId
 from steward.domain.holdout import Arm, Decision, LoggedDecision, Lot, check_decision, check_lot
 from steward.domain.ids import GuestRef
@@ -14,13 +15,15 @@ from steward.domain.offers import OfferId, OfferState
 _LOT = ("guest", "voyage", "arm", "at_s")
 _DECISION = (
     *("offer", "guest", "voyage", "arm", "at_s", "ranker"),
-    *("features", "candidates", "item", "propensity_ppm", "popular_ppm"),
+    *("features", "candidates", "item", "propensity_ppm", "popular_ppm", "named"),
 )
 _LOGGED = ("d.seq", *(f"d.{name}" for name in _DECISION), "o.state", "o.answered_s")
 
 PUT_LOT = "INSERT INTO decision_lot (guest, voyage, arm, at_s) VALUES (?, ?, ?, ?)"
 LOT = select(_LOT, "FROM decision_lot WHERE guest = ? AND voyage = ?")
-LOG_DECISION = " ".join(("INSERT INTO decision (", ", ".join(_DECISION), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))
+LOG_DECISION = " ".join(
+    ("INSERT INTO decision (", ", ".join(_DECISION), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+)
 DECISIONS = select(
     _LOGGED, "FROM decision AS d LEFT JOIN offer AS o ON o.id = d.offer WHERE d.seq > ? ORDER BY d.seq LIMIT ?"
 )
@@ -48,7 +51,8 @@ class DecisionTx(Statements):
 
     def log_decision(self, decision: Decision) -> None:
         check_decision(decision)
-        self._change(LOG_DECISION, tuple(getattr(decision, name) for name in _DECISION))
+        values = (getattr(decision, name) for name in _DECISION[:-1])
+        self._change(LOG_DECISION, (*values, encode_named(decision.named)))
 
     def decisions(self, after_seq: int, limit: int) -> Sequence[LoggedDecision]:
         return [_logged(row) for row in self._all(DECISIONS, (after_seq, max(limit, 0)))]
@@ -64,7 +68,8 @@ class DecisionTx(Statements):
 
 
 def _logged(row: Sequence[Any]) -> LoggedDecision:
-    seq, offer, guest, voyage, arm, at_s, ranker, features, candidates, item, propensity, popular, state, answered = row
+    seq, offer, guest, voyage, arm, at_s, ranker, features, candidates, item, propensity, popular, named = row[:-2]
+    state, answered = row[-2:]
     decision = Decision(
         offer=OfferId(offer),
         guest=GuestRef(guest),
@@ -77,5 +82,6 @@ def _logged(row: Sequence[Any]) -> LoggedDecision:
         item=ItemId(item),
         propensity_ppm=propensity,
         popular_ppm=popular,
+        named=decode_named(named),
     )
     return LoggedDecision(seq, decision, None if state is None else OfferState(state), answered)

@@ -20,6 +20,12 @@ _KEY_CHANGE = ("uid", "key_no", "old_version", "new_version", "done")
 PUT_GUEST = upsert("guest", ("ref",), _GUEST[1:])
 GUEST = select(_GUEST, "FROM guest WHERE ref = ?")
 GUESTS = select(_GUEST, "FROM guest ORDER BY id")
+GUESTS_IN = " UNION ".join(
+    (
+        select(_GUEST, "FROM guest WHERE cabin_a = ?1 AND stay_a = ?2"),
+        select(_GUEST, "FROM guest WHERE cabin_b = ?1 AND stay_b = ?2 ORDER BY ref"),
+    )
+)
 PUT_BAND = upsert("band", ("uid",), _BAND[1:])
 BAND = select(_BAND, "FROM band WHERE uid = ?")
 BANDS_OF = select(_BAND, "FROM band WHERE guest = ? ORDER BY serial, uid")
@@ -52,6 +58,9 @@ class GuestsTx(Statements):
 
     def guests(self) -> Sequence[Guest]:
         return [_guest(row) for row in self._all(GUESTS)]
+
+    def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
+        return [_guest(row) for row in self._all(GUESTS_IN, (stay.cabin, stay.stay))]
 
     def put_band(self, band: Band) -> None:
         values = (band.uid, band.guest, band.serial, band.active, band.key_version, band.random_id, band.state)

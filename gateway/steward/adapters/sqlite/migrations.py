@@ -17,7 +17,7 @@ from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
 from steward.errors import StoreUnavailable
 
 APPLICATION_ID = 0x53545744  # "STWD"
-_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 10))
+_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 12))
 SCHEMA_VERSION = len(_SCRIPTS)
 
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from steward.adapters.sqlite.statements import Statements, select, upsert
-from steward.adapters.store_items import decode_item, decode_reasons, encode_item, encode_reasons
-from steward.adapters.store_looks import check_catalogue
+from steward.adapters.store_items import decode_item, encode_item
+from steward.adapters.store_looks import check_catalogue, check_offer
+from steward.adapters.store_reasons import decode_reasons, encode_reasons
 from steward.domain.catalogue import Catalogue, Item, ItemId
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, OfferId, OfferState
 from steward.errors import Conflict
 
 _WHAT = ("guest", "outlet", "item", "category", "at_s", "hour", "propensity_ppm", "ranker", "reasons")
-_OFFER = ("id", *_WHAT, "state", "answered_s")
+_OFFER = ("id", *_WHAT, "state", "answered_s", "liked_s")
 
 VERSION = "SELECT version FROM catalogue"
 SET_VERSION = "UPDATE catalogue SET version = ?"
@@ -25,6 +26,16 @@ ITEMS_AT = "SELECT id, outlet, body FROM catalogue_item WHERE outlet = ? ORDER B
 PUT_OFFER = upsert("offer", ("id",), _OFFER[1:])
 OFFER = select(_OFFER, "FROM offer WHERE id = ?")
 OFFERS_OF = select(_OFFER, "FROM offer WHERE guest = ? AND at_s >= ? ORDER BY at_s, seq")
+# Each half by its own index, so that only what is asked for is read.
+LAST_OFFERS_OF = select(
+    _OFFER,
+    """
+    FROM offer WHERE seq IN (SELECT seq FROM offer WHERE guest = ? AND state = 'wrong')
+        OR seq IN (SELECT seq FROM offer WHERE guest = ? ORDER BY at_s DESC, seq DESC LIMIT ?)
+    ORDER BY at_s, seq
+    """,
+)
+DROP_OFFERS = "DELETE FROM offer WHERE guest = ?"
 TAKEN = """
 SELECT item, hour, count(*) FROM offer WHERE outlet = ? AND at_s >= ? AND state = 'accepted'
 GROUP BY item, hour ORDER BY item, hour
@@ -57,8 +68,9 @@ class OfferTx(Statements):
         return [decode_item(*row) for row in self._all(ITEMS_AT, (outlet,))]
 
     def put_offer(self, offer: Offer) -> None:
+        check_offer(offer)
         what = (offer.guest, offer.outlet, offer.item, offer.category, offer.at_s, offer.hour, offer.propensity_ppm)
-        rest = (offer.ranker, encode_reasons(offer.reasons), offer.state, offer.answered_s)
+        rest = (offer.ranker, encode_reasons(offer.reasons, offer.why), offer.state, offer.answered_s, offer.liked_s)
         self._change(PUT_OFFER, (offer.id, *what, *rest))
 
     def offer(self, offer: OfferId) -> Offer | None:
@@ -68,6 +80,12 @@ class OfferTx(Statements):
     def offers_of(self, ref: GuestRef, since_s: int) -> Sequence[Offer]:
         return [_offer(row) for row in self._all(OFFERS_OF, (ref, since_s))]
 
+    def last_offers_of(self, ref: GuestRef, limit: int) -> Sequence[Offer]:
+        return [_offer(row) for row in self._all(LAST_OFFERS_OF, (ref, ref, max(limit, 0)))]
+
+    def drop_offers(self, ref: GuestRef) -> None:
+        self._change(DROP_OFFERS, (ref,))
+
     def taken(self, outlet: OutletId, since_s: int) -> Sequence[tuple[ItemId, int, int]]:
         return [(ItemId(item), hour, count) for item, hour, count in self._all(TAKEN, (outlet, since_s))]
 
@@ -76,7 +94,8 @@ class OfferTx(Statements):
 
 
 def _offer(row: Sequence[Any]) -> Offer:
-    id_, guest, outlet, item, category, at_s, hour, propensity_ppm, ranker, reasons, state, answered_s = row
+    id_, guest, outlet, item, category, at_s, hour, propensity_ppm, ranker, told, state, answered_s, liked_s = row
+    reasons, why = decode_reasons(told)
     return Offer(
         id=OfferId(id_),
         guest=GuestRef(guest),
@@ -87,7 +106,9 @@ def _offer(row: Sequence[Any]) -> Offer:
         hour=hour,
         propensity_ppm=propensity_ppm,
         ranker=ranker,
-        reasons=decode_reasons(reasons),
+        reasons=reasons,
         state=OfferState(state),
         answered_s=answered_s,
+        liked_s=liked_s,
+        why=why,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from steward.adapters.sqlite.access import AccessTx
 from steward.adapters.sqlite.charges import ChargesTx
 from steward.adapters.sqlite.condition import ConditionTx
+from steward.adapters.sqlite.context import ContextTx
 from steward.adapters.sqlite.decisions import DecisionTx
 from steward.adapters.sqlite.desk import DeskTx
 from steward.adapters.sqlite.events import EventsTx
@@ -15,6 +16,7 @@ from steward.adapters.sqlite.ledger import LedgerTx
 from steward.adapters.sqlite.manifest import ManifestTx
 from steward.adapters.sqlite.service import ServiceTx
 from steward.adapters.sqlite.ship import ShipTx
+from steward.adapters.sqlite.stock import StockTx
 from steward.adapters.sqlite.sync import SyncTx
 from steward.ports import Tx
 
@@ -23,7 +25,7 @@ class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx)
     """Of guests, bands and money."""
 
 
-class SqliteTx(_RecordsTx, ServiceTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx):
+class SqliteTx(_RecordsTx, ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx):
     """One closure's view of the database."""
 
 

@@ -10,6 +10,7 @@ from steward.services.lookups import GuestCard, SearchHit
 from steward.services.offers import Suggestion
 from steward.web.pages.base import PageCall
 from steward.web.pages.language import Translator
+from steward.web.pages.whys import say
 
 
 def card_facts(call: PageCall, viewer: Viewer, card: GuestCard, suggestions: Sequence[Suggestion]) -> dict[str, Any]:
@@ -81,12 +82,16 @@ def spoken(tag: str, t: Translator) -> str:
 
 
 def _suggestion(suggestion: Suggestion, t: Translator) -> dict[str, Any]:
-    item = suggestion.item
+    item, named = suggestion.item, suggestion.named
+    said = say(
+        suggestion.reasons, suggestion.why, t, lambda id_: named[id_].title(t.language) if id_ in named else None
+    )
     return {
         "id": suggestion.offer,
         "title": item.title(t.language),
         "price": t.money(item.price_minor, item.currency),
-        "reasons": [t(f"words.reason.{reason.code}", n=reason.count) for reason in suggestion.reasons],
+        "reasons": said.short,
+        "more": said.more,
     }
 
 

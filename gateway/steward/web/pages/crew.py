@@ -21,9 +21,11 @@ from steward.domain.outlets import OutletKind
 from steward.domain.viewing import CrewRole, Field, Purpose, Viewer, allowed, break_glass_fields, permitted, purposes_of
 from steward.errors import NotFound, Refused
 from steward.services.crew import live_session
+from steward.services.earlier import Answered
 from steward.services.lookups import GuestCard
 from steward.services.offers import Suggestion
 from steward.web.bundle import Services
+from steward.web.pages.answers import answer_facts
 from steward.web.pages.base import NavItem, PageCall, PageError, PageRoute
 from steward.web.pages.cards import card_facts, hit_facts
 from steward.web.pages.signin import EVERYBODY
@@ -124,10 +126,11 @@ class CrewPages:
         card = await self._services.lookups.card(viewer, ref, tapped=True)
         said = call.request.query_params.get("said", "")
         answer = Answer(said) if said in set(Answer) else None
-        suggestions: list[Suggestion] = []
+        suggestions, earlier = list[Suggestion](), list[Answered]()
         if Field.SUGGESTIONS in allowed(viewer) and answer is None and not card.cases:
             suggestions = await self._services.offers.suggest(viewer, ref)
-        return self._card(call, viewer, card, suggestions, answer)
+            earlier = await self._services.offers.earlier(viewer, ref)
+        return self._card(call, viewer, card, suggestions, answer, earlier)
 
     async def send_photo(self, call: PageCall) -> Response:
         photo = await self._services.lookups.photo(call.viewer(), _ref(call))
@@ -137,14 +140,17 @@ class CrewPages:
         """More than the purpose allows, with a reason that the privacy officer reads. Shown once, at no address."""
         viewer, reason = call.viewer(), _line(call.form.get("reason", ""))
         card = await self._services.lookups.break_glass(viewer, _ref(call), reason)
-        return self._card(call, viewer, card, [], None)
+        return self._card(call, viewer, card, [], None, [])
 
     async def answer_offer(self, call: PageCall) -> Response:
         said = call.form.get("answer", "")
         if said not in set(Answer):
             raise PageError(400, "form_unreadable")
-        offer = await self._services.offers.answer(call.viewer(), OfferId(call.path["offer"]), Answer(said))
-        return call.go(f"/crew/guests/{offer.guest}?said={said}")
+        answer = Answer(said)
+        offer = await self._services.offers.answer(call.viewer(), OfferId(call.path["offer"]), answer)
+        if answer is Answer.TAKE_BACK:  # what was offered is there again, for as long as it may be answered
+            return call.go(f"/crew/guests/{offer.guest}")
+        return call.go(f"/crew/guests/{offer.guest}?said={said}&offer={offer.id}")
 
     # what crew write down
 
@@ -222,8 +228,10 @@ class CrewPages:
         card: GuestCard,
         suggestions: list[Suggestion],
         answer: Answer | None,
+        earlier: list[Answered],
     ) -> Response:
         facts = card_facts(call, viewer, card, suggestions)
+        facts |= answer_facts(call.t, answer, call.request.query_params.get("offer", ""), earlier)
         return call.page("crew_guest.html", **facts, answer=answer, lasts=list(NOTE_LASTS))
 
     async def _stay_ends_s(self, ref: GuestRef) -> int:
