@@ -6,6 +6,8 @@
     q = h + relu([h, sum of v, moment] @ W1) @ W2  the guest now;  interest in j = mean over members of <q, v_j>
     take = relu(relu([v_j, q * v_j, moment] ...)) + <v_j * (moment @ L), w>   will this guest take this offer now
 
+Attention has no use for the sum of v, which grows with the history, and its q leaves it out.
+
 `members` of them are trained side by side in one set of matrices, block by block: each learns on its own, and the
 mean of their scores is better than one of them of the whole size. The GRU's candidate has no bias, so that it stays at
 zero over padding, and a window may be trained at any length that holds its events.

@@ -162,6 +162,8 @@ async def test_the_desk_records_and_reads_and_each_read_is_logged(ship: Aboard) 
         ("desk", {"consents": {"photo": 1}}, 422),
         ("desk", {"consents": {"photo": None}}, 422),
         ("desk", {"photo": True}, 422),
+        ("desk", {"consents": {"photo": True}, "said_by": "anna"}, 422),
+        ("desk", {"consents": {"photo": True}, "said_by": "f" * 16, "child": False}, 422),
         ("purser", {"consents": {"photo": True}}, 403),
         ("monitor", {"consents": {"photo": True}}, 403),
         ("bar", {"consents": {"photo": True}}, 403),

@@ -45,10 +45,11 @@ from steward.domain.offers import PPM, Answer, Offer, OfferId, OfferState
 from steward.domain.shorebodies import ConsentChange
 from steward.domain.viewing import Field, Purpose, Way, allowed, look_at
 from steward.errors import NotFound, Refused
+from steward.ports import Tx
 from steward.services.consents import ConsentService, record_shore
 
 PHOTO, NOTES, IDEAS = ConsentPurpose.PHOTO, ConsentPurpose.PERSONAL_SERVICE, ConsentPurpose.SUGGESTIONS
-NOBODY = GuestRef("f" * 16)
+NOBODY, BO = GuestRef("f" * 16), GuestRef("b" * 16)
 AT_S = 1_000_000
 
 
@@ -256,6 +257,53 @@ async def test_each_change_is_one_event_and_one_row_of_history(deck: Deck) -> No
     assert set(events[0].payload) == {"guest", "purpose", "said_s", "source", "version", "by"}
     history = await deck.store.read(lambda tx: tx.consent_history(KIRA, 9))
     assert [(c.purpose, c.given) for c in history] == [(PHOTO, False), (IDEAS, False), (PHOTO, True)]
+
+
+# a child
+
+
+@pytest.fixture
+async def family(deck: Deck) -> Deck:
+    """KIRA is a child, ASE of the same booking; BO of another."""
+
+    def work(tx: Tx) -> None:
+        kira = tx.guest(KIRA)
+        assert kira is not None
+        for ref, booking, child in ((KIRA, "B-1", True), (ASE, "B-1", False), (BO, "B-2", False)):
+            tx.put_guest(replace(kira, ref=ref, booking=booking, child=child))
+            tx.drop_consents(ref)
+
+    await deck.store.write(work)
+    await deck.stock(item("lemonade"))
+    return deck
+
+
+async def test_a_child_is_offered_nothing_until_a_parent_says_yes(family: Deck) -> None:
+    service = ConsentService(family.store, family.clock)
+    assert await family.offers.suggest(BARKEEPER, KIRA) == []
+    assert Field.SUGGESTIONS in (await family.lookups.card(BARKEEPER, KIRA, tapped=False)).withheld
+    assert await family.events(EventType.OFFER_SHOWN) == []
+    await service.say(KIRA, {IDEAS: True}, "token:desk-1", ASE)
+    assert len(await family.offers.suggest(BARKEEPER, KIRA)) == 1
+    (given,) = await family.events(EventType.CONSENT_GIVEN)
+    assert given.payload["parent"] == ASE
+    await service.say(KIRA, {IDEAS: False}, "token:desk-1")
+    assert await family.offers.suggest(BARKEEPER, KIRA) == []
+
+
+async def test_nobody_else_says_yes_for_a_child(family: Deck) -> None:
+    service = ConsentService(family.store, family.clock)
+    for parent in (None, BO, KIRA):
+        with pytest.raises(Refused) as refused:
+            await service.say(KIRA, {IDEAS: True}, "token:desk-1", parent)
+        assert refused.value.code == "parent_needed"
+    with pytest.raises(NotFound):
+        await service.say(KIRA, {IDEAS: True}, "token:desk-1", NOBODY)
+    with pytest.raises(Refused):
+        await service.say(KIRA, {PHOTO: False, IDEAS: True}, "token:desk-1")
+    assert await family.store.read(lambda tx: tx.consents_of(KIRA)) == []
+    await service.say(KIRA, {IDEAS: False}, "token:desk-1")
+    await service.say(ASE, {IDEAS: True}, "token:desk-1")
 
 
 async def test_nobody_and_a_follower_record_nothing(deck: Deck) -> None:

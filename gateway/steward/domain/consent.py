@@ -101,6 +101,7 @@ def withheld(look: LookUp, given: Collection[ConsentPurpose]) -> frozenset[Field
     return frozenset(field for field in look.fields if field in _GOVERNED and _GOVERNED[field] not in given)
 
 
-def objects(consents: Iterable[Consent], purpose: ConsentPurpose) -> bool:
-    """Whether the guest has said no, rather than nothing."""
-    return any(consent.purpose is purpose and not consent.given for consent in consents)
+def no_offers(consents: Iterable[Consent], *, child: bool) -> bool:
+    """Whether nothing may be suggested: after a no; and to a child, unless a parent said yes."""
+    said = {consent.given for consent in consents if consent.purpose is ConsentPurpose.SUGGESTIONS}
+    return False in said or (child and True not in said)

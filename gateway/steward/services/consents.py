@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from steward.domain.consent import Consent, ConsentPurpose, said_aboard, told_by_shore
 from steward.domain.events import EventType, fact
+from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef
 from steward.domain.shorebodies import ConsentChange
 from steward.errors import Refused
@@ -23,29 +24,50 @@ class ConsentService:
         self._clock = clock
         self._follows = follows
 
-    async def say(self, ref: GuestRef, words: Mapping[ConsentPurpose, bool], by: str) -> Sequence[Consent]:
+    async def say(
+        self, ref: GuestRef, words: Mapping[ConsentPurpose, bool], by: str, parent: GuestRef | None = None
+    ) -> Sequence[Consent]:
         """The guest's word on these purposes; on others it stays. What was said already changes nothing.
 
-        Returns all of them. Raises NotFound, Refused authority_only.
+        parent: who says yes for a child, an adult of the same booking; anybody may say no for one. Returns all of
+        them. Raises NotFound, Refused (authority_only, parent_needed).
         """
         if self._follows:
             raise Refused("authority_only", "guests are kept at the ship's folio authority: do it there")
         now_s = self._clock.now().unix_s
 
         def work(tx: Tx) -> Sequence[Consent]:
-            guest_in(tx, ref)
-            record_words(tx, ref, words, by, now_s)
+            if any(words.values()):
+                _check_parent(guest_in(tx, ref), None if parent is None else guest_in(tx, parent))
+            else:
+                guest_in(tx, ref)
+            record_words(tx, ref, words, by, now_s, parent)
             return tx.consents_of(ref)
 
         return await self._store.write(work)
 
 
-def record_words(tx: Tx, ref: GuestRef, words: Mapping[ConsentPurpose, bool], by: str, now_s: int) -> None:
-    """The guest's word, in the caller's transaction."""
+def _check_parent(guest: Guest, parent: Guest | None) -> None:
+    """Raises Refused."""
+    if not guest.child:
+        return
+    if parent is None or parent.child or parent.crew or parent.booking != guest.booking:
+        raise Refused("parent_needed", "a yes for a child is an adult's of the same booking: name them as said_by")
+
+
+def record_words(
+    tx: Tx,
+    ref: GuestRef,
+    words: Mapping[ConsentPurpose, bool],
+    by: str,
+    now_s: int,
+    parent: GuestRef | None = None,
+) -> None:
+    """The guest's word, in the caller's transaction. A manifest's word on a child is whose booking it is."""
     for purpose, given in sorted(words.items()):
         said = said_aboard(tx.consent(ref, purpose), ref, purpose, given, now_s)
         if said is not None:
-            _record(tx, said, by, now_s)
+            _record(tx, said, by, now_s, parent)
 
 
 def record_shore(tx: Tx, changes: Iterable[ConsentChange], now_s: int) -> None:
@@ -63,7 +85,7 @@ def record_shore(tx: Tx, changes: Iterable[ConsentChange], now_s: int) -> None:
             _record(tx, told, BY_SHORE, now_s)
 
 
-def _record(tx: Tx, consent: Consent, by: str, now_s: int) -> None:
+def _record(tx: Tx, consent: Consent, by: str, now_s: int, parent: GuestRef | None = None) -> None:
     tx.put_consent(consent)
     company = tx.company(consent.guest)
     if consent.purpose is ConsentPurpose.SUGGESTIONS and company is not None:
@@ -78,5 +100,6 @@ def _record(tx: Tx, consent: Consent, by: str, now_s: int) -> None:
             source=consent.source.value,
             version=consent.version,
             by=by,
+            **({} if parent is None else {"parent": parent}),
         )
     )

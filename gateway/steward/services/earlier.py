@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from steward.domain.catalogue import Item
-from steward.domain.consent import ConsentPurpose, objects
+from steward.domain.consent import no_offers
 from steward.domain.ids import GuestRef
 from steward.domain.offers import Offer, OfferState
 from steward.domain.viewing import Field, Viewer, look_at
@@ -29,8 +29,8 @@ def earlier_in(tx: Tx, viewer: Viewer, ref: GuestRef, now_s: int) -> list[Answer
     """
     look = look_at(viewer, ref, {Field.SUGGESTIONS}, now_s)
     check_look(look)
-    guest_in(tx, ref)
-    if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
+    guest = guest_in(tx, ref)
+    if no_offers(tx.consents_of(ref), child=guest.child):
         return []
     lately = tx.offers_of(ref, now_s - EARLIER_S)
     said = [offer for offer in lately if offer.outlet == viewer.outlet and offer.state is not OfferState.SHOWN]

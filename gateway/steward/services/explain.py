@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from steward.domain.care import CaseId
 from steward.domain.catalogue import ItemId
-from steward.domain.consent import Consent, ConsentPurpose, objects
+from steward.domain.consent import Consent, ConsentPurpose, no_offers
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, offers_by, pending_offer
@@ -76,8 +76,8 @@ class ExplainService:
         orders = await self._offers.orders(viewer, ref, moment_s, before=at_s is not None)
 
         def work(tx: Tx) -> tuple[Explanation, Case]:
-            guest_in(tx, ref)
-            if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
+            guest = guest_in(tx, ref)
+            if no_offers(tx.consents_of(ref), child=guest.child):
                 raise Refused(NO_CONSENT, "the guest objects to suggestions: nothing is read and nothing explained")
             shown = disclose_for_offer(tx, look)
             known = known_now(tx, shown) if at_s is None else known_at(tx, shown, moment_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from steward.domain.care import Case, Note
-from steward.domain.consent import ConsentPurpose, is_governed, objects, purposes_given, withheld
+from steward.domain.consent import is_governed, no_offers, purposes_given, withheld
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef
@@ -285,7 +285,7 @@ def guest_in(tx: Tx, ref: GuestRef) -> Guest:
 def _card(tx: Tx, look: LookUp, *, show_photo: bool) -> GuestCard:
     guest = guest_in(tx, look.guest)
     kept = withheld_in(tx, replace(look, fields=look.fields | ({Field.PHOTO} if show_photo else set())))
-    offers_stopped = objects(tx.consents_of(look.guest), ConsentPurpose.SUGGESTIONS)
+    offers_stopped = no_offers(tx.consents_of(look.guest), child=guest.child)
     shown = tx.disclose(replace(look, fields=look.fields - kept))
     return GuestCard(
         ref=guest.ref,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import ConsentPurpose, objects
+from steward.domain.consent import no_offers
 from steward.domain.events import EventType, NewEvent, fact
 from steward.domain.exploring import Chances, chances
 from steward.domain.features import FEATURES_ID
@@ -132,8 +132,8 @@ class OfferService:
         offer_id = OfferId(self._entropy.token_bytes(16).hex())
 
         def work(tx: Tx) -> tuple[list[Suggestion], Made | None]:
-            guest_in(tx, ref)
-            if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
+            guest = guest_in(tx, ref)
+            if no_offers(tx.consents_of(ref), child=guest.child):
                 return [], None
             shown = disclose_for_offer(tx, look)
             known = known_now(tx, shown)

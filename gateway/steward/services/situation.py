@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import Consent, ConsentPurpose, objects, purposes_given
+from steward.domain.consent import Consent, ConsentPurpose, no_offers, purposes_given
 from steward.domain.features import Signal
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
@@ -115,7 +115,7 @@ def decided_in(
         offers=known.offers,
         day_start_s=settings.day_start_s(at_s),
         now_s=at_s,
-        objects=objects(known.consents, ConsentPurpose.SUGGESTIONS),
+        objects=no_offers(known.consents, child=guest.child),
         cases=known.cases,
         refused=_refused(tx, known.offers, outlet, here.values()),
         workload=_workload(tx, outlet, at_s, settings),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import ConsentPurpose, objects
+from steward.domain.consent import no_offers
 from steward.domain.features import Company, Weather
 from steward.domain.ids import GuestRef
 from steward.domain.offers import pending_offer
@@ -57,8 +57,8 @@ class WhatIfService:
         orders = await self._offers.orders(viewer, ref, now_s, aside=True)
 
         def work(tx: Tx) -> Case:
-            guest_in(tx, ref)
-            if objects(tx.consents_of(ref), ConsentPurpose.SUGGESTIONS):
+            guest = guest_in(tx, ref)
+            if no_offers(tx.consents_of(ref), child=guest.child):
                 raise Refused(NO_CONSENT, "the guest objects to suggestions: nothing is read and nothing compared")
             shown = disclose_for_offer(tx, look)
             known = known_now(tx, shown)

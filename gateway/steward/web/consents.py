@@ -30,6 +30,11 @@ class ConsentsBody(Body):
         dict[Annotated[ConsentPurpose, Field(strict=False)], bool],
         Field(min_length=1, examples=[{"suggestions": True, "photo": False}]),
     ]
+    said_by: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{16}$",
+        description="Who says yes for a child: an adult of the same booking, by reference.",
+    )
 
 
 class ConsentView(BaseModel):
@@ -62,7 +67,7 @@ class ConsentApi:
 
     def endpoints(self) -> list[Endpoint]:
         missing = {404: "No such guest."}
-        elsewhere = {409: "Guests are kept at the ship's folio authority: send it there."}
+        elsewhere = {409: "It is for the ship's folio authority to keep, or a yes for a child lacks an adult's name."}
         return [
             Endpoint("GET", _PATH, _DESK, self.get_consents, "What a guest agreed to", "desk", problems=missing),
             Endpoint(
@@ -77,9 +82,11 @@ class ConsentApi:
     async def put_consents(self, ref: RefPath, body: ConsentsBody, caller: Caller) -> ConsentsView:
         """Counts from the next read on, at every gateway that is connected. Sent again it changes nothing.
 
-        A no to `suggestions` stops all of them; where nothing was said, what is popular may still be offered.
+        A no to `suggestions` stops all of them; where nothing was said, what is popular may still be offered, but
+        nothing to a child.
         """
-        await self._consents.say(GuestRef(ref), body.consents, f"token:{caller.id}")
+        parent = None if body.said_by is None else GuestRef(body.said_by)
+        await self._consents.say(GuestRef(ref), body.consents, f"token:{caller.id}", parent)
         return await self._looking.read(caller, GuestRef(ref), Seen.CONSENTS, lambda tx: _view(tx, GuestRef(ref)))
 
 
