@@ -30,7 +30,7 @@ from tests.unit.manifestkit import jpeg
 
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
 from steward.domain.condition import BandCondition
-from steward.domain.guests import KeyChange
+from steward.domain.guests import CabinStay, KeyChange
 from steward.domain.photos import clean_photo
 from steward.domain.profiles import Photo
 from steward.errors import Busy, Refused, StoreUnavailable
@@ -149,6 +149,7 @@ def of_the_core(tx: Tx) -> tuple[object, ...]:
         ),
         *(tx.balance(ANNAS_ACCOUNT), list(tx.ledger_of(ANNAS_ACCOUNT)), tx.ledger_sum(), tx.meta("k")),
         *(dict(tx.band_counts()), list(tx.folio_totals()), list(tx.disputed_charges(9))),
+        *(list(tx.last_charges_of(ANNA, 9)), list(tx.guests_in(CabinStay(8104, 1)))),
     )
 
 

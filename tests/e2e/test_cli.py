@@ -194,7 +194,7 @@ def test_a_first_run_serves_its_page_and_stops_in_order(ship: Path) -> None:
         _, log = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     lines = log.splitlines()
-    assert [line.split()[2] for line in lines] == ["gateway.started", "gateway.stopped"]
+    assert [line.split()[2] for line in lines] == ["gateway.started", "model.loaded", "gateway.stopped"]
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO ", line) for line in lines)
     restored = steward("restore", ship / "copy.db", "--yes", "--config", ship / "steward.toml")
     assert (restored.returncode, "restored, events go on in epoch" in restored.stdout) == (0, True), restored.stderr

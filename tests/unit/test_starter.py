@@ -42,9 +42,9 @@ def test_it_was_trained_with_today_s_features_and_a_gateway_takes_it(manifest: M
 def test_its_card_says_what_it_is_and_on_what_it_was_measured(manifest: Manifest) -> None:
     card = STARTER.with_name("CARD.md").read_text(encoding="utf-8")
     assert card.startswith(f"# Preference model {manifest.version}\n")
-    for told in (manifest.network_sha256, manifest.data, manifest.licence, "made up by a simulator", "### By group"):
+    for told in (manifest.network_sha256, manifest.data, manifest.licence, "made up by a simulator", "By group", "ECE"):
         assert told in card
-    for told in ("NDCG@5 by what the guest had done before", "simulated days", "What it is not for", "ECE"):
+    for told in ("NDCG@5 by what the guest had done before", "New items", "simulated days", "What it is not for"):
         assert told in card
     pictures = re.findall(r"\]\(([a-z0-9_]+\.svg)\)", card)
     assert {STARTER.with_name(name).read_bytes()[:5] for name in pictures} == {b"<?xml"}

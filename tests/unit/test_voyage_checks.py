@@ -30,6 +30,7 @@ from voyage.observed import (
     SuggestionSeen,
     TillTry,
 )
+from voyage.reasons import crowded
 
 DOORS = ("cabin-1", "cabin-2", "pool")
 TORN_LINES = (("charge", "a", 210), ("charge", "c", 220))
@@ -398,3 +399,16 @@ def test_details_name_what_was_seen_and_stay_short() -> None:
     assert "35 more" in check.detail
     frozen = next(c for c in run_checks(good_day()) if c.name == "frozen_band_refused")
     assert set(frozen.listed) == {"cabin-1: frozen", "cabin-2: wrong_cabin", "pool: frozen"}
+
+
+def test_a_second_with_something_else_in_it_tells_nothing_for_sure() -> None:
+    shown = EventSeen(1, 5, "OFFER_SHOWN", {"guest": "a", "offer": "1"}, at_s=9)
+    alone = [
+        shown,
+        EventSeen(1, 6, "LOOKED_UP", {"guest": "a"}, 9),
+        EventSeen(1, 7, "CHARGE_POSTED", {"guest": "b"}, 9),
+    ]
+    assert not crowded(shown, alone)
+    assert not crowded(shown, [*alone, EventSeen(1, 8, "OFFER_ACCEPTED", {"guest": "a"}, 10)])
+    assert crowded(shown, [*alone, EventSeen(1, 8, "OFFER_ACCEPTED", {"guest": "a"}, 9)])
+    assert crowded(shown, [*alone, EventSeen(1, 8, "OFFER_SHOWN", {"guest": "a", "offer": "2"}, 9)])

@@ -44,8 +44,12 @@ def reasons_hold(seen: Observed) -> Verdict:
     flips = [(s, flip) for s in seen.suggestions for flip in s.flips]
     claims = [(s, claim) for s in seen.suggestions for claim in s.claims]
     faults = [_fault(s, one) for s, one in flips + claims if not one.holds]
-    faults += [] if flips else ["no reason could be tried with a switch"]
-    return Verdict(faults, f"{len(flips)} signals switched off and {len(claims)} claims decided anew: all as told")
+    tried = [s for s in seen.suggestions if s.means == "model" and not s.crowded]
+    faults += ["no reason was tried with a switch"] if tried and not flips else []
+    faults += [] if seen.suggestions else ["there was no suggestion"]
+    hurried = sum(s.crowded for s in seen.suggestions)
+    left = f"; {hurried} too close to something else to be tried" if hurried else ""
+    return Verdict(faults, f"{len(flips)} signals switched off, {len(claims)} claims decided anew: all as told{left}")
 
 
 def _explained(s: SuggestionSeen) -> bool:

@@ -170,6 +170,7 @@ class SuggestionSeen:
     """A suggestion, and its reasons. means: how it came to be, or the code by which no reason is given.
 
     claims: all that was told, and what the gateway finds by deciding anew. flips: what the demo found by switches.
+    crowded: something else happened in that second, so that nobody can say any more what was known; not tried.
     """
 
     person: str
@@ -179,6 +180,7 @@ class SuggestionSeen:
     means: str = ""
     claims: tuple[FlipSeen, ...] = ()
     flips: tuple[FlipSeen, ...] = ()
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

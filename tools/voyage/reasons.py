@@ -7,7 +7,7 @@ then, and where the suggestion would be, is what had been told, or not. Each swi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from voyage.process import run_steward
 from voyage.scene import Scene
 from voyage.ship import CONFIG
 
-_OFF = "off"
+_MODEL, _OFF = "model", "off"
 
 
 async def try_reasons(
@@ -44,17 +44,18 @@ class Reasons:
         self._desk = desk
         self._people = {ref: person for person, ref in refs.items()}
 
-    async def check(self, events: Iterable[EventSeen], done: Callable[[], None]) -> list[SuggestionSeen]:
+    async def check(self, events: Sequence[EventSeen], done: Callable[[], None]) -> list[SuggestionSeen]:
         """Of every suggestion in the log, in order. done: called after each."""
         answers = {str(e.payload["offer"]): e.type for e in events if e.type in _ANSWERS}
         found = []
         for event in events:
             if event.type == "OFFER_SHOWN":
-                found.append(await self._suggestion(event, answers.get(str(event.payload["offer"]), "")))
+                answer = answers.get(str(event.payload["offer"]), "")
+                found.append(await self._suggestion(event, answer, crowded(event, events)))
                 done()
         return found
 
-    async def _suggestion(self, event: EventSeen, answer: str) -> SuggestionSeen:
+    async def _suggestion(self, event: EventSeen, answer: str, among_others: bool) -> SuggestionSeen:
         ref, outlet, item = (str(event.payload[name]) for name in ("guest", "outlet", "item"))
         at = f"{datetime.fromtimestamp(event.at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
         path = f"/v1/guests/{ref}/explanation?outlet={outlet}&at={at}"
@@ -66,6 +67,8 @@ class Reasons:
         why = told["why"]
         if why is None:
             return seen
+        if among_others or why["means"] != _MODEL:  # what is popular is told as it is now, not as it was
+            return replace(seen, means=why["means"], crowded=among_others)
         flips = [await self._flip(ref, path, item, *one) for one in _switches(why)]
         claims = tuple(_claim(one) for one in told["claims"])
         return replace(seen, means=why["means"], claims=claims, flips=tuple(flips))
@@ -81,6 +84,12 @@ class Reasons:
         order = [one["item"] for one in then["decision"]["ordered"]]
         found = (order[0] if order else "", order.index(item) + 1 if item in order else 0)
         return FlipSeen("+".join(signals), told, found)
+
+
+def crowded(offer: EventSeen, events: Iterable[EventSeen]) -> bool:
+    """Whether something else happened to this guest in the same second, so that the log cannot tell what was first."""
+    others = (event for event in events if event.at_s == offer.at_s and event.seq != offer.seq)
+    return any(offer.payload["guest"] in other.payload.values() for other in others if other.type != "LOOKED_UP")
 
 
 _ANSWERS = {"OFFER_ACCEPTED": "accept", "OFFER_DEFERRED": "not_now", "OFFER_WRONG": "wrong"}

@@ -96,6 +96,7 @@ def _suggestions(seen: Observed) -> dict[str, Any]:
         "by": dict(Counter(s.ranker for s in made)),
         "explained": dict(Counter(s.means for s in made)),
         "answers": dict(Counter(s.answer for s in made)),
+        "too_close_to_try": sum(s.crowded for s in made),
         "switches_tried": len(switched),
         "switches_as_told": sum(one.holds for one in switched),
         "claims_tried": len(claimed),
