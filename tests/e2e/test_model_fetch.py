@@ -105,6 +105,9 @@ async def shore(folder: Path, **changes: object) -> AsyncIterator[tuple[Shore, P
         yield made, ca
     finally:
         server.close()
+        async with asyncio.timeout(20):  # whoever gave up in the middle of a handshake is heard of a little later
+            while server._active_count:  # type: ignore[attr-defined]  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 class Aboard:

@@ -164,7 +164,7 @@ def test_the_coupons_are_measured_beside_trees_and_a_linear_learner(
         *("share taken", "boosted trees", "Vowpal Wabbit"),
         *("network, float", "network, int8"),
     ]
-    assert offers.forecasts["boosted trees"].mean > 0.8
+    assert offers.forecasts["boosted trees"].low > 0.6
     assert offers.ahead["share taken"].low > 0
     ours = offers.forecasts["network, int8"].mean
     assert offers.ahead["boosted trees"].mean == pytest.approx(ours - offers.forecasts["boosted trees"].mean)

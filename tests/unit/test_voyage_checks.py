@@ -409,6 +409,7 @@ def test_a_second_with_something_else_in_it_tells_nothing_for_sure() -> None:
         EventSeen(1, 7, "CHARGE_POSTED", {"guest": "b"}, 9),
     ]
     assert not crowded(shown, alone)
-    assert not crowded(shown, [*alone, EventSeen(1, 8, "OFFER_ACCEPTED", {"guest": "a"}, 10)])
-    assert crowded(shown, [*alone, EventSeen(1, 8, "OFFER_ACCEPTED", {"guest": "a"}, 9)])
+    for offer, at_s, unsure in (("1", 9, False), ("2", 9, True), ("2", 10, False)):
+        said = EventSeen(1, 8, "OFFER_ACCEPTED", {"guest": "a", "offer": offer}, at_s)
+        assert crowded(shown, [*alone, said]) is unsure
     assert crowded(shown, [*alone, EventSeen(1, 8, "OFFER_SHOWN", {"guest": "a", "offer": "2"}, 9)])

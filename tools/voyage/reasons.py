@@ -87,9 +87,13 @@ class Reasons:
 
 
 def crowded(offer: EventSeen, events: Iterable[EventSeen]) -> bool:
-    """Whether something else happened to this guest in the same second, so that the log cannot tell what was first."""
-    others = (event for event in events if event.at_s == offer.at_s and event.seq != offer.seq)
-    return any(offer.payload["guest"] in other.payload.values() for other in others if other.type != "LOOKED_UP")
+    """Whether something else happened to this guest in the same second, so that the log cannot tell what was first.
+
+    An answer to this very offer did not: it came after it.
+    """
+    others = (event for event in events if event.at_s == offer.at_s and event.type != "LOOKED_UP")
+    said = [other.payload for other in others if other.payload.get("offer") != offer.payload["offer"]]
+    return any(offer.payload["guest"] in payload.values() for payload in said)
 
 
 _ANSWERS = {"OFFER_ACCEPTED": "accept", "OFFER_DEFERRED": "not_now", "OFFER_WRONG": "wrong"}
