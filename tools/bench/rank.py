@@ -29,13 +29,14 @@ from steward.adapters.popularity import PopularityRanker
 from steward.config_offers import packaged_rules
 from steward.domain.catalogue import Item, ItemId
 from steward.domain.features import Deed, Moment, Past
-from steward.domain.ids import OutletId
+from steward.domain.ids import GuestRef, OutletId
 from steward.domain.modelfile import INPUTS, Shape, unpack
-from steward.domain.offers import Scored, Situation
+from steward.domain.offers import PPM, Offer, OfferId, OfferState, Scored, Situation
 from steward.domain.outlets import OutletKind
 from steward.domain.profiles import AgeGroup
 from steward.domain.rules import decide
 from steward.domain.trial import Trial
+from steward.domain.tuning import tuned
 from steward.ports.service import RankRequest
 from steward.services.board import percentile
 from steward.services.ranking import Orders, Ranking, RankingSettings
@@ -44,6 +45,7 @@ from steward.services.why import Case, WhyService
 
 COUNTS = (500, 3000, 10_000)
 SECONDS = 2.0
+ANSWERS = 200
 MODEL = Path(__file__).resolve().parents[2] / "tests" / "data" / "models" / "tiny.model"
 _SHA = "ab" * 32
 _NOW_S = 1_800_014_400
@@ -74,6 +76,7 @@ def run(file: Path = MODEL) -> dict[str, Any]:
             _row("bare int8 invoke", count, _timed(_bare(model, network, asked))),
             _row("NumPy, float32", count, _timed(_floats(manifest.shape, count))),
         ]
+        rows.append(_row("200 own answers applied", count, _timed(_answered(model, asked))))
         for what, lead in (("why, as it comes", 0.0), ("why, all there is tried", 1e6)):
             rows.append(_row(what, count, asyncio.run(_explained(model, asked, lead))))
     model.close()
@@ -136,6 +139,29 @@ class _Ahead(LitertModel):
     def weigh_now(self, request: RankRequest) -> list[Scored]:
         found = super().weigh_now(request)
         return [replace(one, score=one.score + self.lead) if one.item == self.first else one for one in found]
+
+
+def _answered(model: LitertModel, asked: RankRequest) -> Callable[[], object]:
+    """The guest's own answers, one in four of each kind, made to count in an order that the model gave."""
+    scored, here = model.rank_now(asked).scored, {item.id: item for item in asked.items}
+    states = (OfferState.ACCEPTED, OfferState.DEFERRED, OfferState.WRONG, OfferState.SHOWN)
+    offers = [
+        Offer(
+            OfferId(f"{n:032x}"),
+            GuestRef("0" * 16),
+            item.outlet,
+            item.id,
+            item.category,
+            _NOW_S - 900 * (ANSWERS - n),
+            12,
+            PPM,
+            "bench",
+            (),
+            states[n % 4],
+        )
+        for n, item in enumerate(asked.items[:: max(1, len(asked.items) // ANSWERS)][:ANSWERS])
+    ]
+    return lambda: tuned(scored, here, offers, frozenset(), _NOW_S, shares=False)
 
 
 async def _explained(model: LitertModel, asked: RankRequest, lead: float) -> list[float]:
