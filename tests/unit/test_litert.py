@@ -273,6 +273,28 @@ async def test_it_runs_in_one_thread_of_its_own() -> None:
     made.close()
 
 
+async def test_a_queue_of_large_catalogues_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, begun, go = model(), threading.Event(), threading.Event()
+    count = len(request().items)
+    monkeypatch.setattr(litert, "WAITING_ITEMS_MAX", 3 * count - 1)
+
+    def work(_: Any) -> None:
+        begun.set()
+        assert go.wait(30)
+
+    compared = asyncio.create_task(made.compare(work))
+    await asyncio.to_thread(begun.wait, 30)
+    ranked = [asyncio.create_task(made.rank(request())) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy, match=f"2 requests of {2 * count} items"):
+        await made.rank(request())
+    go.set()
+    await asyncio.gather(compared, *ranked)
+    assert made._waiting_items == 0
+    assert (await made.rank(request())).scored
+    made.close()
+
+
 async def test_a_full_queue_is_busy_and_drains() -> None:
     made, gate = model(), threading.Event()
     plain = made.rank_now

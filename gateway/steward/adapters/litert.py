@@ -46,8 +46,9 @@ from steward.errors import Busy, ModelRefused, RankerFailed
 from steward.ports.service import Model, Ranked, RankRequest, Weigh
 
 BUCKETS = (1, 32, 128, 512, 2048, 10_240)  # candidates in one invoke: each size is laid out in memory once
-WAITING_MAX = 8  # requests, the one that runs among them
-COMPARING_MAX = 8  # whatever is asked of many requests, likewise
+WAITING_MAX = 64  # requests, the one that runs among them
+WAITING_ITEMS_MAX = 8 * BUCKETS[-1]  # in all of them: none waits longer than a guest does, whatever the catalogue
+COMPARING_MAX = 32  # whatever is asked of many requests, likewise
 _SHELVES_MAX = 64  # a ship's outlets
 _REASONS = (Reason("model"),)
 _RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
@@ -73,7 +74,7 @@ class LitertModel:
         self._shelves: list[_Shelf] = []
         self._vectors_of = -1  # the catalogue's version, for both
         self._asked: deque[tuple[RankRequest, Future[Ranked]]] = deque()
-        self._waiting = 0
+        self._waiting = self._waiting_items = 0
         self._comparing = 0
         self._closed = threading.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="preference")
@@ -84,14 +85,19 @@ class LitertModel:
             raise
 
     async def rank(self, request: RankRequest) -> Ranked:
-        """Raises Busy if WAITING_MAX wait already, RankerFailed if the network fails or the model is closed."""
-        if self._waiting >= WAITING_MAX:
-            raise Busy(f"{self.version} has {WAITING_MAX} requests already")
+        """Raises Busy if WAITING_MAX wait already, or requests with so many items as are WAITING_ITEMS_MAX with these.
+
+        Raises RankerFailed if the network fails or the model is closed.
+        """
+        items = len(request.items)
+        if self._waiting >= WAITING_MAX or self._waiting_items + items > WAITING_ITEMS_MAX:
+            raise Busy(f"{self.version} has {self._waiting} requests of {self._waiting_items} items already")
         asked: Future[Ranked] = Future()
         self._begin(self._serve, (request, asked))
         self._waiting += 1
+        self._waiting_items += items
         job = asyncio.wrap_future(asked)
-        job.add_done_callback(self._ranked)
+        job.add_done_callback(partial(self._ranked, items))
         return await self._result(job)
 
     async def compare(self, work: Callable[[Weigh], T]) -> T:
@@ -261,8 +267,9 @@ class LitertModel:
                 raise RankerFailed(f"{self.version} was closed") from None
             raise
 
-    def _ranked(self, job: asyncio.Future[Ranked]) -> None:
+    def _ranked(self, items: int, job: asyncio.Future[Ranked]) -> None:
         self._waiting -= 1
+        self._waiting_items -= items
 
     def _compared(self, job: asyncio.Future[Any]) -> None:
         self._comparing -= 1
