@@ -244,12 +244,12 @@ async def test_with_the_keyboard_alone(ship: PageShip, chromium: Chromium) -> No
         await hand.card_of("Alma")
         await page.locator("#main").focus()
         reached = []
-        for _ in range(3):
+        for _ in range(4):
             await page.keyboard.press("Tab")
-            reached.append(await page.evaluate("document.activeElement.value"))
+            reached.append(await page.evaluate("document.activeElement.value || document.activeElement.tagName"))
             outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert outline == "solid"
-        assert reached == ["accept", "not_now", "wrong"]
+        assert reached == ["SUMMARY", "accept", "not_now", "wrong"]  # first, why
 
 
 async def test_the_first_screen_of_a_phone_holds_what_matters(ship: PageShip, chromium: Chromium) -> None:
