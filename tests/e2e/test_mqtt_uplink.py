@@ -147,7 +147,7 @@ async def test_every_event_once_over_a_line_that_keeps_breaking(kind: str, tmp_p
             shown = await gateway.service.snapshot()
             assert sum(shown.bytes_total.values()) == shown.socket.sent + shown.socket.received
             assert shown.socket.sent > relay.up * 0.99, "counted at the socket, lost bytes too"
-            assert shown.bytes_total[LINK] < 0.2 * sum(shown.bytes_total.values())
+            assert shown.bytes_total[LINK] < 0.5 * sum(shown.bytes_total.values())  # more is lost where cuts come late
         receiving.cancel()
         await asyncio.wait([receiving])
         await crowd.end()
