@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import cbor2
 import pytest
 from tests.consentkit import word
 from tests.e2e.gatewaykit import Aboard, aboard
-from tests.unit.lankit import SHIP, Fleet, ring
+from tests.unit.lankit import SHIP, Fleet, ring, signed_row
 from tests.unit.servicekit import CASHIER, JPEG
 
 from steward.domain.consent import Consent, ConsentPurpose
@@ -108,10 +107,8 @@ async def test_an_authority_put_back_from_a_backup_brings_no_yes_back() -> None:
     ],
 )
 def test_signed_rows_that_are_no_consent(row: list[object]) -> None:
-    body = cbor2.dumps([SHIP, "bar", 1, 0, 5, 0, [row], [], False])
-    version, signature = ring().sign_lan(body)
     with pytest.raises(BadLan):
-        open_changes(bytes((1, version)) + signature + body, SHIP, "bar", ring().verify_lan)
+        open_changes(signed_row(row), SHIP, "bar", ring().verify_lan)
 
 
 def test_a_consent_crosses_the_wire_whole() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import cbor2
 import pytest
 from tests.consentkit import agree
 from tests.e2e.gatewaykit import Aboard, aboard
-from tests.unit.lankit import SHIP, Fleet
+from tests.unit.lankit import SHIP, Fleet, signed_row
 from tests.unit.moneykit import NOON_S, ring
 
 from steward.domain.consent import ConsentPurpose
@@ -158,10 +157,8 @@ REF = "00000000000000a1"
     ],
 )
 def test_signed_rows_that_are_none(row: list[object]) -> None:
-    body = cbor2.dumps([SHIP, "bar", 1, 0, 5, 0, [row], [], False])
-    version, signature = ring().sign_lan(body)
     with pytest.raises(BadLan):
-        open_changes(bytes((1, version)) + signature + body, SHIP, "bar", ring().verify_lan)
+        open_changes(signed_row(row), SHIP, "bar", ring().verify_lan)
 
 
 def test_switches_cross_the_wire_whole() -> None:

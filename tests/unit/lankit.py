@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import cbor2
 from tests.unit.moneykit import AES, CountingEntropy, FakeBand, HandClock, ring
 
 from steward.adapters.keyfile import Role
@@ -349,3 +350,10 @@ class Fleet:
 
 def up(name: str, cls: int = 3) -> str:
     return f"{ROOT}/{SHIP}/{name}/up/{ {1: 'identity', 2: 'safety', 3: 'money', 4: 'telemetry', 5: 'insight'}[cls] }"
+
+
+def signed_row(row: list[object]) -> bytes:
+    """A change set of this one row, whatever it is, truly signed."""
+    body = cbor2.dumps([SHIP, "bar", 1, 0, 5, 0, [row], [], False])
+    version, signature = ring().sign_lan(body)
+    return bytes((1, version)) + signature + body

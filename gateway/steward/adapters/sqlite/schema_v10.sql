@@ -1,5 +1,16 @@
 -- Version 10: signals that guests switch off, with whom they are here, the weather as it was told, calls at ports.
 
+-- What is put in here the ship's other gateways are told, as of a new revision.
+CREATE VIEW ship_told (kind, name) AS SELECT kind, name FROM ship_change;
+
+CREATE TRIGGER ship_told_is_a_new_revision INSTEAD OF INSERT ON ship_told
+BEGIN
+    UPDATE ship_revision SET revision = revision + 1;
+    INSERT INTO ship_change (kind, name, revision)
+    VALUES (NEW.kind, NEW.name, (SELECT revision FROM ship_revision))
+    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+END;
+
 -- The last word on each signal. No row: nothing was said, and the signal is on.
 CREATE TABLE signal_switch (
     guest TEXT NOT NULL CHECK (guest <> ''),
@@ -32,20 +43,17 @@ CREATE TRIGGER signal_switch_is_remembered AFTER INSERT ON signal_switch
 BEGIN
     INSERT INTO signal_change (guest, signal, is_on, at_s, version)
     VALUES (NEW.guest, NEW.signal, NEW.is_on, NEW.at_s, NEW.version);
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (9, NEW.guest || '/' || NEW.signal, (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
 END;
 
 CREATE TRIGGER signal_switch_is_remembered_again AFTER UPDATE ON signal_switch
 BEGIN
     INSERT INTO signal_change (guest, signal, is_on, at_s, version)
     VALUES (NEW.guest, NEW.signal, NEW.is_on, NEW.at_s, NEW.version);
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (9, NEW.guest || '/' || NEW.signal, (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+END;
+
+CREATE TRIGGER signal_change_is_told AFTER INSERT ON signal_change
+BEGIN
+    INSERT INTO ship_told (kind, name) VALUES (9, NEW.guest || '/' || NEW.signal);
 END;
 
 CREATE TRIGGER signal_change_never_changes BEFORE UPDATE ON signal_change
@@ -67,18 +75,12 @@ CREATE TABLE stay_company (
 
 CREATE TRIGGER stay_company_is_told AFTER INSERT ON stay_company
 BEGIN
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (10, NEW.guest, (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+    INSERT INTO ship_told (kind, name) VALUES (10, NEW.guest);
 END;
 
 CREATE TRIGGER stay_company_is_told_again AFTER UPDATE ON stay_company
 BEGIN
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (10, NEW.guest, (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+    INSERT INTO ship_told (kind, name) VALUES (10, NEW.guest);
 END;
 
 CREATE INDEX guest_of_cabin ON guest (cabin_a, stay_a);
@@ -94,10 +96,7 @@ CREATE TABLE weather_word (
 CREATE TRIGGER weather_is_told AFTER INSERT ON weather_word
 BEGIN
     DELETE FROM weather_word WHERE seq <= NEW.seq - 5000;
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (11, 'weather', (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+    INSERT INTO ship_told (kind, name) VALUES (11, 'weather');
 END;
 
 CREATE TRIGGER weather_word_never_changes BEFORE UPDATE ON weather_word
@@ -114,18 +113,12 @@ CREATE TABLE itinerary (
 
 CREATE TRIGGER itinerary_is_told AFTER INSERT ON itinerary
 BEGIN
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (12, 'itinerary', (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+    INSERT INTO ship_told (kind, name) VALUES (12, 'itinerary');
 END;
 
 CREATE TRIGGER itinerary_is_told_again AFTER UPDATE ON itinerary
 BEGIN
-    UPDATE ship_revision SET revision = revision + 1;
-    INSERT INTO ship_change (kind, name, revision)
-    VALUES (12, 'itinerary', (SELECT revision FROM ship_revision))
-    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision;
+    INSERT INTO ship_told (kind, name) VALUES (12, 'itinerary');
 END;
 
 CREATE TRIGGER guest_takes_context_along AFTER DELETE ON guest
