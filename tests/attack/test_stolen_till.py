@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.attack.test_lan_attacks import aboard, events_of, say, true_charge
+from tests.attack.lanattacks import aboard, events_of, true_charge
+from tests.attack.test_lan_attacks import say
 from tests.unit.lankit import SHIP, Fleet, up
 from tests.unit.moneykit import NOON_S
 
