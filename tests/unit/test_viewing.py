@@ -8,6 +8,7 @@ from steward.domain.ids import GuestRef, OutletId
 from steward.domain.outlets import OutletKind
 from steward.domain.viewing import (
     DESK,
+    GUEST,
     CrewRole,
     Field,
     Purpose,
@@ -23,26 +24,27 @@ from steward.domain.viewing import (
 # Columns: what may be seen. Rows: role, purpose, kinds of outlet where it is a purpose at all. What is not a row here
 # shows nothing.
 COLUMNS = ["photo", "preferred_name", "full_name", "language", "cabin", "age_group", "allergies", "diet"]
-COLUMNS += ["notes", "recovery", "suggestions", "folio", "charges", "evidence", "bands", "consents"]
+COLUMNS += ["notes", "recovery", "suggestions", "folio", "charges", "evidence", "bands", "consents", "requests"]
 ANYWHERE = tuple(OutletKind)
 FOOD, TOURS, POINT = (OutletKind.FOOD_AND_DRINK,), (OutletKind.EXCURSIONS,), (OutletKind.SERVICE,)
 TABLE = {
-    #                                               ph pn fn la ca ag al di no re su fo ch ev ba cs
-    ("service", "food_and_drink", FOOD):           "x  x  -  x  -  x  x  x  x  x  x  -  -  -  -  -",
-    ("service", "guest_services", ANYWHERE):       "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -",
-    ("service", "excursions", TOURS):              "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -",
-    ("housekeeping", "housekeeping", POINT):       "-  x  -  x  x  -  -  -  x  x  -  -  -  -  -  -",
-    ("guest_services", "guest_services", ANYWHERE): "x x  x  x  x  x  -  -  x  x  x  -  -  -  x  -",
-    ("guest_services", "excursions", TOURS):       "x  x  x  x  x  x  -  -  x  x  x  -  -  -  -  -",
-    ("guest_services", "check_in", POINT):         "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -",
-    ("purser", "billing", POINT):                  "x  x  x  x  x  x  -  -  x  x  -  x  x  x  x  -",
-    ("purser", "guest_services", ANYWHERE):        "x  x  x  x  x  x  -  -  x  x  x  -  -  -  x  -",
-    ("purser", "check_in", POINT):                 "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -",
-    ("safety", "safety", ANYWHERE):                "x  x  x  x  x  x  x  x  -  -  -  -  -  -  -  -",
-    ("privacy_officer", "privacy", POINT):         "-  -  x  -  x  -  -  -  -  -  -  -  -  -  -  x",
-    ("desk", "check_in", POINT):                   "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  x",
+    #                                               ph pn fn la ca ag al di no re su fo ch ev ba cs rq
+    ("service", "food_and_drink", FOOD):           "x  x  -  x  -  x  x  x  x  x  x  -  -  -  -  -  -",
+    ("service", "guest_services", ANYWHERE):       "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -",
+    ("service", "excursions", TOURS):              "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -",
+    ("housekeeping", "housekeeping", POINT):       "-  x  -  x  x  -  -  -  x  x  -  -  -  -  -  -  -",
+    ("guest_services", "guest_services", ANYWHERE): "x x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -",
+    ("guest_services", "excursions", TOURS):       "x  x  x  x  x  x  -  -  x  x  x  -  -  -  -  -  -",
+    ("guest_services", "check_in", POINT):         "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -",
+    ("purser", "billing", POINT):                  "x  x  x  x  x  x  -  -  x  x  -  x  x  x  x  -  -",
+    ("purser", "guest_services", ANYWHERE):        "x  x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -",
+    ("purser", "check_in", POINT):                 "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -",
+    ("safety", "safety", ANYWHERE):                "x  x  x  x  x  x  x  x  -  -  -  -  -  -  -  -  -",
+    ("privacy_officer", "privacy", POINT):         "-  -  x  x  x  -  -  -  -  -  -  -  -  -  -  x  x",
+    ("desk", "check_in", POINT):                   "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  x  -",
+    ("guest", "own_data", ANYWHERE):               "x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x",
 }  # fmt: skip
-ROLES = [*(role.value for role in CrewRole), DESK, "monitor", "till", "", "Service"]
+ROLES = [*(role.value for role in CrewRole), DESK, GUEST, "monitor", "till", "", "Service"]
 
 
 def expected(role: str, purpose: Purpose, kind: OutletKind) -> set[str]:
@@ -60,7 +62,7 @@ def test_every_role_purpose_and_field(role: str, purpose: Purpose, kind: OutletK
 
 def test_the_table_names_every_field_and_every_role() -> None:
     assert sorted(COLUMNS) == sorted(str(field) for field in Field)
-    assert {role for role, _, _ in TABLE} == {*(str(role) for role in CrewRole), DESK}
+    assert {role for role, _, _ in TABLE} == {*(str(role) for role in CrewRole), DESK, GUEST}
 
 
 def test_health_is_for_food_and_for_safety_only() -> None:
@@ -72,7 +74,8 @@ def test_health_is_for_food_and_for_safety_only() -> None:
         if permitted(role, purpose, kind) & {Field.ALLERGIES, Field.DIET}
     }
     food = {("service", Purpose.FOOD_AND_DRINK, OutletKind.FOOD_AND_DRINK)}
-    assert shown == food | {("safety", Purpose.SAFETY, kind) for kind in OutletKind}
+    own = {("guest", Purpose.OWN_DATA, kind) for kind in OutletKind}
+    assert shown == food | own | {("safety", Purpose.SAFETY, kind) for kind in OutletKind}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -88,7 +91,7 @@ def test_only_safety_breaks_glass_and_never_to_money(role: str) -> None:
     assert not opened & {Field.FOLIO, Field.CHARGES, Field.EVIDENCE, Field.SUGGESTIONS}
 
 
-GUEST = GuestRef("ab" * 8)
+ALMA = GuestRef("ab" * 8)
 MEDIC = Viewer("c1", CrewRole.SAFETY, OutletId("bridge"), OutletKind.SERVICE, Purpose.SAFETY)
 BAR = Viewer("c2", CrewRole.SERVICE, OutletId("bar"), OutletKind.FOOD_AND_DRINK, Purpose.FOOD_AND_DRINK)
 
@@ -111,11 +114,11 @@ BAR = Viewer("c2", CrewRole.SERVICE, OutletId("bar"), OutletKind.FOOD_AND_DRINK,
 def test_what_the_policy_says_of_a_look(
     viewer: Viewer, fields: set[Field], way: Way, reason: str, problem: str | None
 ) -> None:
-    said = look_up_problem(look_at(viewer, GUEST, fields, 5, way=way, reason=reason))
+    said = look_up_problem(look_at(viewer, ALMA, fields, 5, way=way, reason=reason))
     assert said is None if problem is None else problem in str(said)
 
 
 def test_a_reason_is_not_in_a_repr() -> None:
-    look = look_at(MEDIC, GUEST, {Field.NOTES}, 5, way=Way.BROKE_GLASS, reason="secret")
+    look = look_at(MEDIC, ALMA, {Field.NOTES}, 5, way=Way.BROKE_GLASS, reason="secret")
     assert "secret" not in repr(look)
     assert look.viewer == MEDIC

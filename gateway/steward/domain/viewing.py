@@ -1,64 +1,27 @@
-"""Who may see what of a guest, for what: the whole policy as one table, and the record that every look leaves.
+"""Who may see what of a guest, for what, as the register of use cases says, and the record that every look leaves.
 
-Default deny: a role, purpose and field that are not written here together are not allowed. Allergies and diet are
-shown only where food or drink is served, and to safety.
+Default deny: a role, purpose and field that `usecases.toml` does not name together are not allowed. tests/unit/
+test_viewing.py has the whole policy written out as one table, so that no change of the register goes unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.outlets import OutletKind
+from steward.domain.policy import Policy, is_open
+from steward.domain.policywords import DESK as DESK
+from steward.domain.policywords import GUEST as GUEST
+from steward.domain.policywords import ConsentPurpose
+from steward.domain.policywords import CrewRole as CrewRole
+from steward.domain.policywords import Field as Field
+from steward.domain.policywords import Purpose as Purpose
+from steward.domain.usecases import REGISTER
 
 REASON_MAX = 200
-
-
-class CrewRole(StrEnum):
-    SERVICE = "service"  # waiters, bar, shop, spa
-    HOUSEKEEPING = "housekeeping"
-    GUEST_SERVICES = "guest_services"
-    PURSER = "purser"
-    SAFETY = "safety"
-    PRIVACY_OFFICER = "privacy_officer"
-
-
-DESK = "desk"  # the role of the check-in desk's API token; the purser's is CrewRole.PURSER
-
-
-class Purpose(StrEnum):
-    FOOD_AND_DRINK = "food_and_drink"
-    HOUSEKEEPING = "housekeeping"
-    GUEST_SERVICES = "guest_services"
-    EXCURSIONS = "excursions"
-    BILLING = "billing"
-    CHECK_IN = "check_in"
-    SAFETY = "safety"
-    PRIVACY = "privacy"
-
-
-class Field(StrEnum):
-    """What there is to see of a guest."""
-
-    PHOTO = "photo"
-    PREFERRED_NAME = "preferred_name"
-    FULL_NAME = "full_name"
-    LANGUAGE = "language"
-    CABIN = "cabin"
-    AGE_GROUP = "age_group"
-    ALLERGIES = "allergies"
-    DIET = "diet"
-    NOTES = "notes"
-    RECOVERY = "recovery"
-    SUGGESTIONS = "suggestions"
-    FOLIO = "folio"
-    CHARGES = "charges"
-    EVIDENCE = "evidence"
-    BANDS = "bands"
-    CONSENTS = "consents"
 
 
 class Way(StrEnum):
@@ -71,46 +34,9 @@ class Way(StrEnum):
     BROKE_GLASS = "broke_glass"  # an emergency, with a reason
 
 
-HEALTH = frozenset({Field.ALLERGIES, Field.DIET})  # special category: may imply health or belief
+HEALTH = REGISTER.special_fields  # special category: may imply health or belief
 
-_FACE = frozenset({Field.PHOTO, Field.PREFERRED_NAME, Field.LANGUAGE})
-_SERVE = _FACE | {Field.AGE_GROUP, Field.NOTES, Field.RECOVERY, Field.SUGGESTIONS}
-_KNOW = _FACE | {Field.FULL_NAME, Field.CABIN, Field.AGE_GROUP}
-_HOST = _KNOW | {Field.NOTES, Field.RECOVERY, Field.SUGGESTIONS, Field.BANDS}
-_MONEY = frozenset({Field.FOLIO, Field.CHARGES, Field.EVIDENCE, Field.BANDS})
-
-_ALLOWED: Mapping[tuple[str, Purpose], frozenset[Field]] = MappingProxyType(
-    {
-        (CrewRole.SERVICE, Purpose.FOOD_AND_DRINK): _SERVE | HEALTH,
-        (CrewRole.SERVICE, Purpose.GUEST_SERVICES): _SERVE,
-        (CrewRole.SERVICE, Purpose.EXCURSIONS): _SERVE,
-        (CrewRole.HOUSEKEEPING, Purpose.HOUSEKEEPING): frozenset(
-            {Field.PREFERRED_NAME, Field.LANGUAGE, Field.CABIN, Field.NOTES, Field.RECOVERY}
-        ),
-        (CrewRole.GUEST_SERVICES, Purpose.GUEST_SERVICES): _HOST,
-        (CrewRole.GUEST_SERVICES, Purpose.EXCURSIONS): _HOST - {Field.BANDS},
-        (CrewRole.GUEST_SERVICES, Purpose.CHECK_IN): _KNOW | {Field.BANDS},
-        (CrewRole.PURSER, Purpose.BILLING): _KNOW | _MONEY | {Field.NOTES, Field.RECOVERY},
-        (CrewRole.PURSER, Purpose.GUEST_SERVICES): _HOST,
-        (CrewRole.PURSER, Purpose.CHECK_IN): _KNOW | {Field.BANDS},
-        (CrewRole.SAFETY, Purpose.SAFETY): _KNOW | HEALTH,
-        (CrewRole.PRIVACY_OFFICER, Purpose.PRIVACY): frozenset({Field.FULL_NAME, Field.CABIN, Field.CONSENTS}),
-        (DESK, Purpose.CHECK_IN): _KNOW | {Field.BANDS, Field.CONSENTS},
-    }
-)
-# Serving food is a purpose only where food is served, and excursions are sold where excursions are sold.
-_ONLY_AT: Mapping[Purpose, frozenset[OutletKind]] = MappingProxyType(
-    {
-        Purpose.FOOD_AND_DRINK: frozenset({OutletKind.FOOD_AND_DRINK}),
-        Purpose.EXCURSIONS: frozenset({OutletKind.EXCURSIONS}),
-        Purpose.HOUSEKEEPING: frozenset({OutletKind.SERVICE}),
-        Purpose.BILLING: frozenset({OutletKind.SERVICE}),
-        Purpose.CHECK_IN: frozenset({OutletKind.SERVICE}),
-        Purpose.PRIVACY: frozenset({OutletKind.SERVICE}),
-    }
-)
-# What safety sees beyond its ordinary card, when it gives a reason.
-_BREAK_GLASS = _KNOW | HEALTH | {Field.NOTES, Field.RECOVERY, Field.BANDS}
+_POLICY = Policy.of(REGISTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,26 +78,53 @@ class LookUp:
     def broke_glass(self) -> bool:
         return self.way is Way.BROKE_GLASS
 
+    @property
+    def own(self) -> bool:
+        """Whether guests look at what is held of themselves: that is no look of somebody else's, and is not logged."""
+        return self.role == GUEST and self.purpose is Purpose.OWN_DATA
+
 
 def permitted(role: str, purpose: Purpose, outlet_kind: OutletKind) -> frozenset[Field]:
     """What this role may see for this purpose at an outlet of this kind. Empty: nothing at all."""
-    if outlet_kind not in _ONLY_AT.get(purpose, frozenset(OutletKind)):
-        return frozenset()
-    return _ALLOWED.get((role, purpose), frozenset())
+    return frozenset(_POLICY.fields(role, purpose, outlet_kind))
 
 
 def purposes_of(role: str) -> frozenset[Purpose]:
     """What this role may work for, at one kind of outlet or another."""
-    return frozenset(purpose for held, purpose in _ALLOWED if held == role)
+    return _POLICY.purposes_of(role)
 
 
 def break_glass_fields(role: str) -> frozenset[Field]:
     """What a stated emergency opens to this role."""
-    return _BREAK_GLASS if role == CrewRole.SAFETY else frozenset()
+    return frozenset(_POLICY.broken_glass.get(role, ()))
+
+
+def withheld(look: LookUp, given: Collection[ConsentPurpose]) -> frozenset[Field]:
+    """What a look names that the policy shows only with consent, and the guest has not agreed to.
+
+    Safety asks nobody: its basis is a vital interest.
+    """
+    opened = _POLICY.fields(look.role, look.purpose, look.outlet_kind)
+    emergency = _POLICY.broken_glass.get(look.role, {}) if look.broke_glass else {}
+    return frozenset(
+        field
+        for field in look.fields & opened.keys()
+        if not is_open(opened[field] | emergency.get(field, frozenset()), given)
+    )
+
+
+def is_governed(fields: Collection[Field]) -> bool:
+    """Whether any of these fields is shown to anybody only with consent."""
+    return not _POLICY.governed.isdisjoint(fields)
 
 
 def allowed(viewer: Viewer) -> frozenset[Field]:
     return permitted(viewer.role, viewer.purpose, viewer.outlet_kind)
+
+
+def own_actor(guest: GuestRef) -> str:
+    """The actor of a guest's look at their own data."""
+    return f"guest:{guest}"
 
 
 def look_at(
@@ -194,6 +147,8 @@ def look_at(
 
 def look_up_problem(look: LookUp) -> str | None:
     """Why the policy forbids this look; None if it may be made. The stores ask, whoever built the look."""
+    if look.own and look.actor != own_actor(look.guest):
+        return "guests see what is held of themselves, and of nobody else"
     if look.broke_glass and not break_glass_fields(look.role):
         return f"{look.role} does not break the glass: call safety"
     if not look.fields:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.care import Case
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import Consent, ConsentPurpose, no_offers, purposes_given
+from steward.domain.consent import Consent, no_offers, purposes_given
 from steward.domain.features import Signal
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
+from steward.domain.modelinputs import may_choose
 from steward.domain.offers import OFFERS_READ_MAX, Offer, OfferState, Scored, Situation, Workload
 from steward.domain.profiles import Disclosed
 from steward.domain.rulekinds import SALES_WITHIN_S, Rules
@@ -89,7 +90,7 @@ class Decided:
 
 def agrees(consents: Iterable[Consent]) -> bool:
     """To one's own past choosing what is offered."""
-    return ConsentPurpose.SUGGESTIONS in purposes_given(consents)
+    return may_choose(purposes_given(consents))
 
 
 def known_now(tx: Tx, shown: Disclosed) -> Known:
