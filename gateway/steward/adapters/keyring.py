@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from bandwire import keys, token
 from bandwire.aes import Aes
 from steward.adapters.keyfile import RIGHTS, KeyFile
+from steward.domain.records import record_input
 from steward.errors import KeyNotHeld
 
 DERIVED_KEYS_MAX = 256  # of the bands tapped last: a door sees few bands, a gangway many
@@ -83,6 +84,19 @@ class FileKeyRing:
 
     def verify_lan(self, version: int, message: bytes, signature: bytes) -> bool:
         return self._is_signed(version, _LAN_CONTEXT + message, signature)
+
+    def sign_record(self, kind: str, message: bytes, version: int | None = None) -> tuple[int, bytes]:
+        version = self.versions()[0] if version is None else version
+        key = self._signing.get(version)
+        if key is None:
+            raise KeyNotHeld(f"the signing key of version {version}", self.role)
+        return version, key.sign(record_input(kind, message))
+
+    def verify_record(self, kind: str, version: int, message: bytes, signature: bytes) -> bool:
+        return self._is_signed(version, record_input(kind, message), signature)
+
+    def verify_keys(self) -> Mapping[int, bytes]:
+        return {version: key.public_bytes_raw() for version, key in self._verify.items()}
 
     def _is_signed(self, version: int, message: bytes, signature: bytes) -> bool:
         key = self._verify.get(version)

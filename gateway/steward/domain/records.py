@@ -1,0 +1,40 @@
+"""What the ship signs besides bands' tokens: each kind of record in words of its own, so that none passes for another.
+
+A look-up log's head is signed as it stands, because anybody's tools for signed notes must be able to check it: its
+first line says what it is, and no other thing that the same key signs begins so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+LOOK_HEAD = "look-head"
+LOOK_HEAD_START = b"steward/"  # the origin line of a head
+
+_CONTEXTS: Mapping[str, bytes] = MappingProxyType(
+    {
+        "receipt": b"steward-receipt-v1\0",
+        "erasure": b"steward-erasure-v1\0",
+        "incident": b"steward-incident-v1\0",
+    }
+)
+KINDS = (LOOK_HEAD, *_CONTEXTS)
+
+
+def record_input(kind: str, message: bytes) -> bytes:
+    """The bytes that the signature of a record of this kind is over. Raises ValueError: our mistake."""
+    if kind == LOOK_HEAD:
+        if not message.startswith(LOOK_HEAD_START):
+            raise ValueError(f"a {LOOK_HEAD} begins with {LOOK_HEAD_START!r}")
+        return message
+    if kind not in _CONTEXTS:
+        raise ValueError(f"{kind} is no kind of signed record: one of {', '.join(KINDS)}")
+    return _CONTEXTS[kind] + message
+
+
+def key_fingerprint(public: bytes) -> str:
+    """SHA-256 of a public key, in hex and groups of four: what people compare."""
+    digest = hashlib.sha256(public).hexdigest()
+    return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))
