@@ -1,0 +1,459 @@
+"""Whoever wants to be on a guest's page and is not that guest: links, cookies, forms, levels, addresses, clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.attack.thief import Skimmer
+from tests.e2e.gatewaykit import aboard, prepare
+from tests.pages.chromekit import wrist
+from tests.pages.guestkit import RING, Wearer, events, phone, sun_link, wearer, worn
+from tests.pages.pagekit import SETTINGS, Browser, PageShip, page_ship
+from tests.pages.purserkit import Desk
+from tests.unit.moneykit import NOON_S
+
+from bandwire.keys import K_FILE
+from steward.adapters import keyfile
+from steward.adapters.aes import HostAes
+from steward.adapters.memory import MemoryStore
+from steward.domain.events import EventType
+from steward.domain.guests import BandState
+from steward.domain.guestsession import (
+    CLOCK_BACK_S,
+    IDLE_S,
+    PHONE_S,
+    PROVEN_S,
+    GuestSession,
+    Level,
+    Phone,
+    PhoneId,
+    is_alive,
+    is_proven,
+    session_of,
+)
+from steward.domain.ids import GuestRef, Uid
+from steward.domain.viewing import CrewRole
+from steward.errors import Refused
+from steward.ports import ClockReading
+from steward.services.feed import TapFeed
+from steward.services.guestaccess import LINK_OFTEN, LINK_REFUSED, GuestAccess
+from steward.services.pins import PinService
+from steward.web.api import create_app
+from steward.web.pages.guestbase import GUEST_TABLE, GuestRoute
+from voyage.bandproc import BandProcess
+
+
+@pytest.fixture
+async def ship(tmp_path: Path) -> AsyncIterator[PageShip]:
+    async with page_ship(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser(ship: PageShip) -> AsyncIterator[Browser]:
+    async with ship.browser() as plain:
+        yield plain
+
+
+@pytest.fixture
+async def alma(ship: PageShip) -> Wearer:
+    return await wearer(ship)
+
+
+def table_of(ship: PageShip) -> dict[tuple[str, str], GuestRoute]:
+    table = getattr(create_app(ship.services).state, GUEST_TABLE)
+    assert isinstance(table, dict)
+    return table
+
+
+def filled(path: str) -> str:
+    return re.sub(r"\{\w+\}", "0" * 16, path)
+
+
+def shape(answer: httpx.Response) -> tuple[int, str]:
+    """What a stranger can tell one answer from another by: form tokens differ with every browser."""
+    return answer.status_code, re.sub(r"[0-9a-f]{64}", "", answer.text)
+
+
+# links
+
+
+async def test_whatever_is_wrong_with_a_link_the_answer_is_the_same(ship: PageShip, alma: Wearer) -> None:
+    bo = await wearer(ship, "Bo Sample", cabin=5014)
+    used = alma.link()
+    async with phone(ship) as browser:
+        assert (await browser.get(used)).status_code == 303
+    back = sun_link(alma.uid, 0)
+    stranger = b"\x04" + os.urandom(6)
+    frozen = await worn(ship, await ship.guest("Cy Model", cabin=5016))
+    await frozen.put_band(state=BandState.FROZEN)
+    other_key = sun_link(alma.uid, 50, of=bo.uid)
+    swapped = sun_link(alma.uid, 51)[0], sun_link(bo.uid, 51)[1]
+    links = {
+        "used before": used,
+        "counter back": "/t?e={}&c={}".format(*back),
+        "a band nobody knows": "/t?e={}&c={}".format(*sun_link(stranger, 9)),
+        "frozen": frozen.link(),
+        "another band's key": "/t?e={}&c={}".format(*other_key),
+        "two links mixed": "/t?e={}&c={}".format(*swapped),
+        "nothing": "/t",
+        "cut": alma.link()[:-1],
+        "longer": alma.link() + "0",
+        "no hex": alma.link()[:-2] + "zz",
+        "other digits": alma.link()[:-1] + "٣",
+        "only e": alma.link().partition("&")[0],
+    }
+    seen = set()
+    for name, link in links.items():
+        async with phone(ship) as browser:
+            answer = await browser.get(link)
+            assert "steward_guest" not in browser.client.cookies, name
+            seen.add(shape(answer))
+            assert answer.status_code == 403, name
+    assert len(seen) == 1
+    assert "Hold the band to your phone again" in seen.pop()[1]
+
+
+async def test_a_link_from_when_the_band_was_frozen_opens_nothing_later(ship: PageShip, alma: Wearer) -> None:
+    """A band is made anew for somebody else: what its former wearer has kept is worth nothing then."""
+    await alma.put_band(state=BandState.FROZEN)
+    kept = alma.link()
+    async with phone(ship) as browser:
+        assert (await browser.get(kept)).status_code == 403
+        bo = await ship.guest("Bo Sample", cabin=5014)
+        await alma.put_band(state=BandState.ISSUED, guest=bo)
+        assert (await browser.get(kept)).status_code == 403
+
+
+async def read_with_a_phone(band: BandProcess) -> str:
+    """The link that a real band shows whoever reads it."""
+    async with Skimmer(RING) as reader:
+        talk = await reader.talk(band)
+        assert talk.sun is not None
+        link = f"/t?e={talk.sun.picc.hex().upper()}&c={talk.sun.mac.hex().upper()}"
+        await reader.release(band)
+    return link
+
+
+async def test_a_real_band_opens_its_wearers_page_and_never_its_former_wearers(ship: PageShip, tmp_path: Path) -> None:
+    """A link that was read and not opened is kept until somebody else wears the band."""
+    alma, bo = await ship.guest(), await ship.guest("Bo Sample", cabin=5014)
+    async with wrist(ship, tmp_path, alma) as band:
+        async with phone(ship) as browser:
+            assert (await browser.get(await read_with_a_phone(band._band))).status_code == 303
+        kept = await read_with_a_phone(band._band)
+        [worn_] = await ship.services.store.read(lambda tx: tx.bands_of(alma))
+        await ship.services.checkin.give_back(worn_.uid)
+        await band.issue(bo)
+        async with phone(ship) as browser:
+            assert (await browser.get(kept)).status_code == 403
+            assert (await browser.get(await read_with_a_phone(band._band))).status_code == 303
+    assert [e.payload["guest"] for e in await events(ship, EventType.GUEST_SIGNED_IN)] == [alma, bo]
+
+
+async def test_two_at_once_with_one_link(ship: PageShip, alma: Wearer) -> None:
+    link = alma.link()
+    async with phone(ship) as one, phone(ship) as other:
+        answers = await asyncio.gather(one.get(link), other.get(link))
+    assert sorted(answer.status_code for answer in answers) == [303, 403]
+    assert len(await events(ship, EventType.GUEST_SIGNED_IN)) == 1
+
+
+async def test_a_link_pays_nothing_at_a_till_afterwards(ship: PageShip, alma: Wearer) -> None:
+    """Its counter is used up for charges too, also for one that comes in from another gateway."""
+    async with phone(ship, alma):
+        pass
+    taken = await ship.services.store.write(lambda tx: tx.use_counter(alma.uid_text, "sdm", 1, "a" * 32))  # type: ignore[arg-type]
+    assert taken == "phone"
+    assert await ship.services.store.read(lambda tx: tx.charge_counter(alma.uid_text, "sdm")) == 1
+
+
+async def test_the_links_address_is_in_no_log(ship: PageShip, alma: Wearer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="steward")
+    link = alma.link()
+    async with phone(ship) as browser:
+        await browser.get(link)
+        await browser.get(link)
+    e, c = re.findall(r"[0-9A-F]{16,32}", link)
+    said = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("steward"))
+    assert e not in said
+    assert c not in said
+
+
+@settings(max_examples=300, deadline=None)
+@given(e=st.text(max_size=40), c=st.text(max_size=20))
+def test_junk_is_no_link(e: str, c: str) -> None:
+    access, _ = alone()
+    assert access._read(e, c) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(e=st.binary(min_size=16, max_size=16), c=st.binary(min_size=8, max_size=8))
+def test_random_bytes_are_no_link(e: bytes, c: bytes) -> None:
+    access, _ = alone()
+    assert access._read(e.hex(), c.hex()) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(counter=st.integers(0, 2**24 - 1), bit=st.integers(0, 191))
+def test_a_link_with_one_bit_changed_is_none(counter: int, bit: int) -> None:
+    access, _ = alone()
+    uid = b"\x04\x01\x02\x03\x04\x05\x06"
+    e, c = sun_link(uid, counter)
+    shown = access._read(e, c)
+    assert shown is not None
+    assert (shown.uid, shown.counter, shown.key_version) == (Uid(uid.hex().upper()), counter, 1)
+    whole = bytearray.fromhex(e + c)
+    whole[bit // 8] ^= 1 << bit % 8
+    assert access._read(bytes(whole[:16]).hex(), bytes(whole[16:]).hex()) is None
+
+
+# how often
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+
+    def now(self) -> ClockReading:
+        return ClockReading(NOON_S + int(self.ms / 1000), True)
+
+    def monotonic_ms(self) -> float:
+        return self.ms
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.n = 0
+
+    def token_bytes(self, n: int) -> bytes:
+        self.n += 1
+        return self.n.to_bytes(n, "big")
+
+
+def alone() -> tuple[GuestAccess, Hands]:
+    clock, entropy = Hands(), Counting()
+    pins = PinService(entropy)
+    return GuestAccess(MemoryStore(), clock, entropy, RING, HostAes(), pins, TapFeed(), "/t"), clock
+
+
+async def test_ten_times_too_many_wrong_links_of_one_address() -> None:
+    access, clock = alone()
+    codes = []
+    for _ in range(400):
+        with pytest.raises(Refused) as refused:
+            await access.open_link("00" * 16, "00" * 8, "10.0.0.9")
+        codes.append(refused.value.code)
+        clock.ms += 100
+    assert codes.count(LINK_REFUSED) <= 30 + 400 * 0.1 * 0.5 + 1
+    assert codes.count(LINK_OFTEN) >= 300
+    with pytest.raises(Refused, match="once more"):  # another address is not kept out by it
+        await access.open_link("00" * 16, "00" * 8, "10.0.0.10")
+    clock.ms += 60_000
+    with pytest.raises(Refused, match="once more"):
+        await access.open_link("00" * 16, "00" * 8, "10.0.0.9")
+
+
+async def test_ten_times_too_many_readings_of_one_band() -> None:
+    access, _ = alone()
+    codes = []
+    for counter in range(1, 101):
+        e, c = sun_link(b"\x04\x01\x02\x03\x04\x05\x06", counter)
+        with pytest.raises(Refused) as refused:
+            await access.open_link(e, c, f"10.0.0.{counter}")
+        codes.append(refused.value.code)
+    assert codes == [LINK_REFUSED] * 10 + [LINK_OFTEN] * 90
+
+
+async def test_a_flood_over_http_is_told_429_and_nobody_is_signed_in(ship: PageShip, alma: Wearer) -> None:
+    async with phone(ship) as browser:
+        answers = [(await browser.get(f"/t?e={os.urandom(16).hex()}&c={'0' * 16}")).status_code for _ in range(60)]
+        assert set(answers) == {403, 429}
+        assert (await browser.get(alma.link())).status_code == 429
+    assert await events(ship, EventType.GUEST_SIGNED_IN) == []
+
+
+# cookies and forms
+
+
+async def test_the_cookie_of_another_ship_is_worth_nothing(ship: PageShip, alma: Wearer, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    async with phone(ship, alma) as browser, aboard(other, prepare(other, SETTINGS)) as far:
+        secret = browser.client.cookies["steward_guest"]
+        async with httpx.AsyncClient(base_url=far.client.base_url, cookies={"steward_guest": secret}) as there:
+            answer = await there.get("/me/band", headers={"Accept": "text/html"})
+        assert answer.headers["location"] == "/me/in"
+
+
+async def test_a_cookie_that_somebody_planted_is_never_taken_over(ship: PageShip, alma: Wearer) -> None:
+    planted = "11" * 32
+    async with phone(ship) as browser:
+        browser.client.cookies.set("steward_guest", planted)
+        answer = await alma.open(browser)
+        fresh = re.search(r"steward_guest=([0-9a-f]{64})", answer.headers["set-cookie"])
+        assert fresh is not None
+        assert fresh[1] != planted
+    async with phone(ship) as thief:
+        thief.client.cookies.set("steward_guest", planted)
+        assert (await thief.get("/me/band")).headers["location"] == "/me/in"
+
+
+async def test_a_cookie_of_the_crews_is_no_guests_and_the_other_way_round(ship: PageShip, alma: Wearer) -> None:
+    async with phone(ship, alma) as browser, ship.browser() as crew:
+        await ship.sign_in(crew, await ship.crew(CrewRole.SERVICE))
+        secret = browser.client.cookies["steward_guest"]
+        crew_secret = crew.client.cookies["steward_crew"]
+        async with phone(ship) as mixed:
+            mixed.client.cookies.set("steward_crew", secret)
+            mixed.client.cookies.set("steward_guest", crew_secret)
+            assert (await mixed.get("/me/band")).headers["location"] == "/me/in"
+            assert (await mixed.get("/crew")).headers["location"] == "/crew/login"
+
+
+async def test_a_form_without_the_pages_token_or_from_elsewhere_changes_nothing(ship: PageShip, alma: Wearer) -> None:
+    async with phone(ship, alma) as browser, phone(ship, alma) as other:
+        await alma.prove(browser)
+        await browser.get("/me/band")
+        await other.get("/me/band")
+        posts = [route for route in table_of(ship).values() if route.method == "POST"]
+        assert len(posts) >= 12
+        before = await ship.services.store.read(lambda tx: tx.events(0, 10_000))
+        for route in posts:
+            path, own = filled(route.path), {"Origin": browser.origin, "Sec-Fetch-Site": "same-origin"}
+            foreign = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+            for data, headers in (
+                ({"x": "1"}, own),
+                ({"csrf": "0" * 64}, own),
+                ({"csrf": other.csrf}, own),
+                ({"csrf": browser.csrf}, foreign),
+                ({"csrf": browser.csrf}, {}),
+                ({"csrf": browser.csrf}, {"Origin": "null"}),
+            ):
+                assert (await browser.raw(path, data, headers)).status_code == 403, (path, headers)
+        after = await ship.services.store.read(lambda tx: tx.events(0, 10_000))
+        assert len(after) == len(before)
+        assert (await browser.get("/me/band")).status_code == 200
+
+
+# levels, walked over every route there is
+
+
+async def test_every_form_that_needs_proof_refuses_whoever_only_came_by_the_link(ship: PageShip, alma: Wearer) -> None:
+    async with phone(ship, alma) as browser:
+        strong = [route for route in table_of(ship).values() if route.level is Level.PROVEN]
+        assert {"/me/folio/limits", "/me/band/tracked"} <= {route.path for route in strong}
+        before = await ship.services.store.read(lambda tx: tx.events(0, 10_000))
+        for route in strong:
+            await browser.get("/me/band")
+            path = filled(route.path)
+            answer = await (browser.post(path) if route.method == "POST" else browser.get(path))
+            assert answer.status_code == 303, path
+            assert answer.headers["location"].startswith("/me/prove?next=/me"), path
+        after = await ship.services.store.read(lambda tx: tx.events(0, 10_000))
+        assert len(after) == len(before)
+
+
+async def test_no_route_but_the_public_ones_answers_without_a_session(ship: PageShip, browser: Browser) -> None:
+    public = {path for (_, path), route in table_of(ship).items() if route.level is None}
+    assert {"/t", "/me/in", "/me/language", "/me/frozen"} <= public
+    assert all(path.startswith(("/me", "/t", "/verify")) for path in public)
+    for (method, path), route in table_of(ship).items():
+        if route.level is None:
+            continue
+        await browser.get("/me/in")
+        answer = await (browser.post(filled(path)) if method == "POST" else browser.get(filled(path)))
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/me/in"), path
+
+
+async def test_no_route_answers_another_method(ship: PageShip, alma: Wearer) -> None:
+    table = table_of(ship)
+    async with phone(ship, alma) as browser:
+        for path in {route.path for route in table.values()}:
+            taken = {method for method, other in table if other == path}
+            for method in {"HEAD", "PUT", "DELETE", "PATCH", "GET", "POST"} - taken:
+                assert (await browser.client.request(method, filled(path))).status_code == 405, (method, path)
+
+
+# other people's things
+
+
+async def test_another_guests_band_charge_and_child_do_not_exist(ship: PageShip, alma: Wearer) -> None:
+    bo = await wearer(ship, "Bo Sample", cabin=5014)
+    child = await ship.guest("Cy Junior", cabin=5014, child=True)
+    tap = await Desk(ship).charge(bo.ref, 450)
+    async with phone(ship, alma) as browser:
+        await alma.prove(browser)
+        for path in (f"/me/folio/charge/{tap}", f"/me/folio/charge/{'0' * 32}", "/me/folio/charge/x"):
+            answer = await browser.get(path)
+            assert answer.status_code == 404
+            assert "There is nothing here" in answer.text
+        for path in (
+            f"/me/band/freeze/{bo.uid_text}",
+            "/me/band/freeze/04000000000000",
+            f"/me/folio/charge/{tap}/dispute",
+        ):
+            await browser.get("/me/band")
+            assert (await browser.post(path, reason="not mine")).status_code == 404, path
+        for path in (f"/me/band/untracked/{child}", f"/me/band/tracked/{child}", f"/me/band/tracked/{bo.ref}"):
+            await browser.get("/me/band")
+            assert (await browser.post(path)).status_code == 409, path
+    assert (await bo.band()).state is BandState.ISSUED
+    assert await events(ship, EventType.CHARGE_DISPUTED, EventType.BAND_FROZEN, EventType.PROFILE_SET) == []
+
+
+# clocks
+
+
+@pytest.mark.parametrize("back_s", [1, CLOCK_BACK_S, CLOCK_BACK_S + 1, 3600, 12 * 3600, 10**6])
+def test_a_clock_set_back_makes_no_session_live_longer(back_s: int) -> None:
+    """Used every minute from its beginning: at the latest so long after it, as real time goes, it is over."""
+    at = Phone(PhoneId("0" * 64), GuestRef("a" * 16), Uid("04"), 1, NOON_S, NOON_S, NOON_S)
+    lived_s = proven_s = 0
+    for real_s in range(0, 2 * PHONE_S, 60):
+        clock_s = NOON_S + real_s - (back_s if real_s > 300 else 0)
+        if not is_alive(at, clock_s):
+            break
+        proven_s = real_s if is_proven(at, clock_s) else proven_s
+        at, lived_s = replace(at, seen_s=max(at.seen_s, clock_s)), real_s
+    assert lived_s <= PHONE_S + CLOCK_BACK_S
+    assert proven_s <= PROVEN_S + CLOCK_BACK_S
+
+
+def test_a_session_ends_when_it_says() -> None:
+    at = Phone(PhoneId("0" * 64), GuestRef("a" * 16), Uid("04"), 1, NOON_S, NOON_S, NOON_S + 60)
+    assert is_alive(at, NOON_S + IDLE_S - 1)
+    assert not is_alive(at, NOON_S + IDLE_S)
+    busy = replace(at, seen_s=NOON_S + PHONE_S - 1)
+    assert is_alive(busy, NOON_S + PHONE_S - 1)
+    assert not is_alive(busy, NOON_S + PHONE_S)
+    assert session_of(at, NOON_S + 61) == GuestSession(
+        at.id, at.guest, Level.PROVEN, NOON_S + 60, NOON_S + 60 + PROVEN_S
+    )
+    assert session_of(at, NOON_S + 60 + PROVEN_S).level is Level.BAND
+    assert session_of(at, NOON_S + 59).level is Level.BAND  # proven later than now: a clock went back
+
+
+# gateways that keep no guests
+
+
+@pytest.mark.parametrize("role", [keyfile.Role.TILL, keyfile.Role.DOOR])
+async def test_a_gateway_without_the_keys_says_where_not_and_nothing_else(tmp_path: Path, role: keyfile.Role) -> None:
+    text = SETTINGS.replace('purpose = "encoder"', 'purpose = "crew"\noutlet = "reception"', 1)
+    async with aboard(tmp_path, prepare(tmp_path, text, role)) as running:
+        assert not running.gateway.parts.services.guest_access._keyring.holds(K_FILE)
+        for link in ("/t", "/t?e={}&c={}".format(*sun_link(b"\x04" + os.urandom(6), 3))):
+            answer = await running.client.get(link)
+            assert answer.status_code == 429
+            assert "not on this machine" in answer.text
