@@ -14,28 +14,41 @@ Withdrawn, also without having been given before: an objection, and nothing is o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 from steward.domain.ids import GuestRef
-from steward.domain.viewing import Field, LookUp, Purpose
-
-
-class ConsentPurpose(StrEnum):
-    """What a guest is asked for. Stable codes, on the wire and in the store."""
-
-    PERSONAL_SERVICE = "personal_service"  # crew's notes of what the guest likes
-    SUGGESTIONS = "suggestions"  # own history chooses what is offered
-    PHOTO = "photo"  # shown to crew
-    PRESENCE = "presence"  # where the guest was seen last
-    ANALYTICS_ASHORE = "analytics_ashore"
+from steward.domain.policywords import ConsentPurpose as ConsentPurpose
+from steward.domain.viewing import is_governed as is_governed
+from steward.domain.viewing import withheld as withheld
 
 
 class Source(StrEnum):
     ABOARD = "aboard"
     SHORE = "shore"
+
+
+class Said(StrEnum):
+    """In which way a word of consent was said."""
+
+    PAGE = "page"  # by the guest, on their own page
+    PARENT = "parent"  # for a child, by an adult of the same booking
+    DESK = "desk"
+    LIST = "list"  # with the booking: the list of who comes aboard had it
+    SHORE = "shore"
+    BROWSER = "browser"  # Sec-GPC: nothing is to be shared
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What stood behind one word. notice: SHA-256 in hex of what the guest was told of the purpose at that time."""
+
+    guest: GuestRef
+    purpose: ConsentPurpose
+    version: int
+    notice: str
+    way: Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +61,6 @@ class Consent:
     at_s: int
     source: Source
     version: int
-
-
-# What a look may show only with consent.
-_GOVERNED: Mapping[Field, ConsentPurpose] = MappingProxyType(
-    {Field.PHOTO: ConsentPurpose.PHOTO, Field.NOTES: ConsentPurpose.PERSONAL_SERVICE}
-)
 
 
 def said_aboard(
@@ -87,18 +94,6 @@ def is_later(told: Consent, known: Consent | None) -> bool:
 
 def purposes_given(consents: Iterable[Consent]) -> frozenset[ConsentPurpose]:
     return frozenset(consent.purpose for consent in consents if consent.given)
-
-
-def is_governed(fields: Collection[Field]) -> bool:
-    """Whether any of these fields is shown only with consent."""
-    return not _GOVERNED.keys().isdisjoint(fields)
-
-
-def withheld(look: LookUp, given: Collection[ConsentPurpose]) -> frozenset[Field]:
-    """What this look names and the guest has not agreed to. Safety asks nobody: its basis is a vital interest."""
-    if look.purpose is Purpose.SAFETY or look.broke_glass:
-        return frozenset()
-    return frozenset(field for field in look.fields if field in _GOVERNED and _GOVERNED[field] not in given)
 
 
 def no_offers(consents: Iterable[Consent], *, child: bool) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from steward.domain.consent import Consent, ConsentPurpose, said_aboard, told_by_shore
+from steward.domain.consent import Basis, Consent, ConsentPurpose, Said, said_aboard, told_by_shore
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Guest
 from steward.domain.ids import GuestRef
+from steward.domain.receipt import notice_of
 from steward.domain.shorebodies import ConsentChange
 from steward.errors import Refused
 from steward.ports import Clock, Store, Tx
+from steward.services.family import PARENT_NEEDED, speaks_for
 from steward.services.lookups import guest_in
 
 BY_SHORE = "shore"
@@ -25,7 +27,12 @@ class ConsentService:
         self._follows = follows
 
     async def say(
-        self, ref: GuestRef, words: Mapping[ConsentPurpose, bool], by: str, parent: GuestRef | None = None
+        self,
+        ref: GuestRef,
+        words: Mapping[ConsentPurpose, bool],
+        by: str,
+        parent: GuestRef | None = None,
+        way: Said = Said.DESK,
     ) -> Sequence[Consent]:
         """The guest's word on these purposes; on others it stays. What was said already changes nothing.
 
@@ -41,7 +48,7 @@ class ConsentService:
                 _check_parent(guest_in(tx, ref), None if parent is None else guest_in(tx, parent))
             else:
                 guest_in(tx, ref)
-            record_words(tx, ref, words, by, now_s, parent)
+            record_words(tx, ref, words, by, now_s, parent, way)
             return tx.consents_of(ref)
 
         return await self._store.write(work)
@@ -51,8 +58,8 @@ def _check_parent(guest: Guest, parent: Guest | None) -> None:
     """Raises Refused."""
     if not guest.child:
         return
-    if parent is None or parent.child or parent.crew or parent.booking != guest.booking:
-        raise Refused("parent_needed", "a yes for a child is an adult's of the same booking: name them as said_by")
+    if parent is None or not speaks_for(parent, guest):
+        raise Refused(PARENT_NEEDED, "a yes for a child is an adult's of the same booking: name them as said_by")
 
 
 def record_words(
@@ -62,12 +69,13 @@ def record_words(
     by: str,
     now_s: int,
     parent: GuestRef | None = None,
+    way: Said = Said.DESK,
 ) -> None:
     """The guest's word, in the caller's transaction. A manifest's word on a child is whose booking it is."""
     for purpose, given in sorted(words.items()):
         said = said_aboard(tx.consent(ref, purpose), ref, purpose, given, now_s)
         if said is not None:
-            _record(tx, said, by, now_s, parent)
+            _record(tx, said, by, now_s, way, parent)
 
 
 def record_shore(tx: Tx, changes: Iterable[ConsentChange], now_s: int) -> None:
@@ -82,11 +90,15 @@ def record_shore(tx: Tx, changes: Iterable[ConsentChange], now_s: int) -> None:
         known = tx.consent(change.guest, purpose)
         told = told_by_shore(known, change.guest, purpose, change.given, change.at_s, now_s)
         if told is not None:
-            _record(tx, told, BY_SHORE, now_s)
+            _record(tx, told, BY_SHORE, now_s, Said.SHORE)
 
 
-def _record(tx: Tx, consent: Consent, by: str, now_s: int, parent: GuestRef | None = None) -> None:
+def _record(tx: Tx, consent: Consent, by: str, now_s: int, way: Said, parent: GuestRef | None = None) -> None:
+    """With what the guest was told of the purpose at this moment: receipts of it say that, whatever is said later."""
     tx.put_consent(consent)
+    told = notice_of(consent.purpose)
+    tx.put_notice(told.digest, told.document)
+    tx.put_basis(Basis(consent.guest, consent.purpose, consent.version, told.digest, way))
     company = tx.company(consent.guest)
     if consent.purpose is ConsentPurpose.SUGGESTIONS and company is not None:
         tx.put_company(company)  # other gateways are told it, or told to forget it
