@@ -1,0 +1,125 @@
+"""A guest takes their data along: as a file for programs, as a table for a spreadsheet, or to be read here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+
+from steward.domain.guestsession import Level
+from steward.domain.ids import GuestRef
+from steward.errors import NotFound
+from steward.services.takeout import TakeOut
+from steward.web.bundle import Services
+from steward.web.pages.base import PageError
+from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
+
+TAKE = "/me/take"
+ROWS_SHOWN = 200  # of a section, on the page; the file has all
+BY_GUEST, BY_PARENT = "guest", "parent"
+_REF = re.compile(r"[0-9a-f]{16}")
+_SECTIONS = (
+    *("stay", "profile", "photo", "notes", "cases", "consents", "signals", "company", "offers", "decisions"),
+    *("look_ups", "folio", "bands", "phones", "requests", "events"),
+)
+_BESIDE = frozenset({"receipts", "proof", "base64"})  # long, and of use to programs alone
+
+
+class GuestTakePages:
+    def __init__(self, services: Services) -> None:
+        self._takeouts = services.takeouts
+
+    def routes(self) -> list[GuestRoute]:
+        return [
+            GuestRoute("GET", TAKE, Level.BAND, self.show),
+            GuestRoute("POST", TAKE + "/file", Level.PROVEN, self.take_file),
+            GuestRoute("POST", TAKE + "/table", Level.PROVEN, self.take_table),
+            GuestRoute("POST", TAKE + "/read", Level.PROVEN, self.read_here),
+        ]
+
+    def nav(self) -> list[GuestNav]:
+        return []
+
+    async def show(self, call: GuestCall) -> Response:
+        return call.page("guest_take.html", children=await children_of(call))
+
+    async def take_file(self, call: GuestCall) -> Response:
+        taken = await self._take(call)
+        return StreamingResponse(taken.chunks(), media_type="application/json", headers=_named("steward-my-data.json"))
+
+    async def take_table(self, call: GuestCall) -> Response:
+        taken = await self._take(call)
+        return Response(
+            taken.csv.encode(), media_type="text/csv; charset=utf-8", headers=_named("steward-my-folio.csv")
+        )
+
+    async def read_here(self, call: GuestCall) -> Response:
+        document = (await self._take(call)).document
+        sections = [_section(call, name, document[name]) for name in _SECTIONS]
+        return call.page("guest_taken.html", made=document["made_at"], sections=sections, left_out=document["left_out"])
+
+    async def _take(self, call: GuestCall) -> TakeOut:
+        own, child = call.session.ref, whom(call)
+        if child is None:
+            return await self._takeouts.export(own, BY_GUEST)
+        return await self._takeouts.export(child, BY_PARENT, parent=own)
+
+
+def whom(call: GuestCall) -> GuestRef | None:
+    """The child a form is about; None: the guest's own data."""
+    child = call.form.get("child", "")
+    if child and not _REF.fullmatch(child):
+        raise NotFound("guest", "of this form")
+    return GuestRef(child) if child else None
+
+
+async def children_of(call: GuestCall) -> list[dict[str, str]]:
+    """For whom this guest may ask. Whoever found the band learns no child's name from it."""
+    proven = call.session.level is Level.PROVEN
+    children = await call.services.no_tracking.children(call.session.ref)
+    return [{"ref": child.ref, "name": child.name if proven else ""} for child in children]
+
+
+def check_sure(call: GuestCall) -> None:
+    """Raises PageError unless the box was ticked."""
+    if call.form.get("sure") != "1":
+        raise PageError(409, "not_sure")
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _section(call: GuestCall, name: str, held: Any) -> dict[str, Any]:
+    rows = held if isinstance(held, list) else [held] if held else []
+    return {
+        "name": name,
+        "title": call.t(f"guest_erase.section.{name}"),
+        "rows": [list(_lines(call, "", row)) for row in rows[-ROWS_SHOWN:]],
+        "more": max(0, len(rows) - ROWS_SHOWN),
+    }
+
+
+def _lines(call: GuestCall, label: str, value: Any) -> Iterator[tuple[str, str]]:
+    """What is in a record, as (its name, its value): names within names are joined by a dot."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            if key not in _BESIDE:
+                yield from _lines(call, f"{label}.{key}" if label else key, each)
+    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        for number, each in enumerate(value[-ROWS_SHOWN:], 1):
+            yield from _lines(call, f"{label} {number}", each)
+    elif value not in (None, "", []):
+        yield label, _text(call, label, value)
+
+
+def _text(call: GuestCall, label: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return call.t("guest_erase.yes" if value else "guest_erase.no")
+    if isinstance(value, int) and label.endswith("_s"):
+        return call.t.day_time(value, call.services.identity.utc_offset_min)
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return str(value)
