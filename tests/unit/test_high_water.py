@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.system import SystemClock
-from steward.app import last_time, set_mark
 from steward.domain.events import EventType, fact
+from steward.services.clockmark import last_time, set_mark
 
 NOW_S = 1_800_000_000
 YEAR_S = 365 * 86_400
