@@ -23,6 +23,7 @@ from steward.adapters.memory import MemoryStore
 from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.adapters.system import OsEntropy, SystemClock
 from steward.domain.events import NewEvent, StoredEvent
+from steward.domain.recipients import WHOLE
 from steward.domain.topics import DOWN_KINDS, down_topic
 from steward.ports import Tx
 from steward.services.downlink import DownlinkService, DownlinkSettings
@@ -133,7 +134,9 @@ class GatewayEnd:
         self.store = store
         self.pipe = pipe
         clock = SystemClock()
-        self.uplink = UplinkService(store, clock, OsEntropy(), pipe, UplinkSettings(ship, name, "shore", "9.9.9"))
+        self.uplink = UplinkService(
+            store, clock, OsEntropy(), pipe, UplinkSettings(ship, name, "shore", "9.9.9", WHOLE)
+        )
         self.downlink = DownlinkService(store, clock, DownlinkSettings(ship, (public_key,)))
         self._tasks: list[asyncio.Task[None]] = []
         self._typical = iter(Ship(seed).events(60_000))

@@ -23,6 +23,7 @@ READERS, DECIDERS = {"monitor", "purser"}, {"purser"}
 CALLS: list[tuple[str, str, object, set[str]]] = [
     ("GET", "/v1/fleet", None, READERS),
     ("GET", "/v1/events/count?ship=aurora", None, READERS),
+    ("GET", "/v1/aggregates", None, READERS),
     ("GET", "/v1/decisions", None, READERS),
     ("POST", "/v1/ships/aurora/deny", {"bands": [BAND], "reason": "stolen"}, DECIDERS),
     ("POST", "/v1/ships/aurora/freeze", {"bands": [BAND], "guests": [GUEST], "reason": "lost"}, DECIDERS),

@@ -14,6 +14,7 @@ from tests.unit.servicekit import guest, item
 from steward.adapters.memory import MemoryStore
 from steward.domain.batches import DownMessage, sign_down
 from steward.domain.consent import ConsentPurpose
+from steward.domain.downs import encode_erasures
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef
 from steward.domain.shorebodies import (
@@ -70,7 +71,7 @@ async def test_releases_are_kept() -> None:
     assert kept.body == releases
 
 
-@pytest.mark.parametrize("kind", ["catalogue", "consent-00", "release"])
+@pytest.mark.parametrize("kind", ["catalogue", "consent-00", "erasures", "release"])
 @pytest.mark.parametrize(
     "body", [b"", b"\xff", cbor2.dumps({"a": 1}), cbor2.dumps([[1, 2, 3]]), cbor2.dumps([["x"] * 5])]
 )
@@ -81,6 +82,14 @@ async def test_signed_garbage_is_refused_and_told(kind: str, body: bytes) -> Non
     events = await gateway.store.read(lambda tx: tx.events(0, 10))
     assert [event.type for event in events] == [EventType.DOWN_REFUSED]
     assert await gateway.store.read(lambda tx: (tx.down(kind), tx.catalogue_version())) == (None, 0)
+
+
+async def test_whom_shore_has_forgotten_is_taken_in_once_also_of_strangers() -> None:
+    gateway = Gateway()
+    done = encode_erasures([(KIRA, 2, SAID_S)])
+    assert await gateway.hear("erasures", 1, done) is DownOutcome.APPLIED
+    assert await gateway.hear("erasures", 1, done) is DownOutcome.KNOWN
+    assert await gateway.store.read(lambda tx: tx.erasure(KIRA)) is None
 
 
 # consent
@@ -102,7 +111,8 @@ async def test_what_a_guest_said_ashore_is_obeyed_and_told() -> None:
     assert await words(gateway) == {"photo": True, "suggestions": False}
     events = [event.type for event in await gateway.store.read(lambda tx: tx.events(0, 10))]
     assert events == [EventType.CONSENT_GIVEN, EventType.CONSENT_WITHDRAWN, EventType.DOWN_APPLIED]
-    assert await gateway.service.versions() == {"deny": 0, "freeze": 0, "catalogue": 0, "release": 0, "consent": 1}
+    versions = await gateway.service.versions()
+    assert {kind: version for kind, version in versions.items() if version} == {"consent": 1}
 
 
 async def test_a_word_from_ashore_is_acted_on_once_and_a_later_word_aboard_stands() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from steward.domain.batches import OLDER_MAX, Ack, decode_batch, encode_batch
-from steward.domain.digest import Digest
+from steward.domain.digest import Compare, Digest
 from steward.domain.pacing import RTO_FIRST_MS
 from steward.domain.topics import CLASSES, INSIGHT, MONEY, SAFETY, TELEMETRY
 from steward.domain.uplink import (
@@ -297,10 +297,10 @@ def test_what_a_peer_holds_beyond_our_log_is_not_sent_for_ever() -> None:
 
 def test_a_digest_is_asked_for_with_a_question_that_introduces_nobody() -> None:
     desk = ready({})
-    ours = Digest(1, 9, bytes(32))
-    asked = desk.machine.compare(EPOCH, ours, desk.now_ms)
+    ours, bare = Digest(1, 9, bytes(32)), Digest(1, 9, bytes([1]) * 32)
+    asked = desk.machine.compare(EPOCH, Compare(bare, ours), desk.now_ms)
     batch = question(asked, "aurora", "gw1", 9, "1.0", [(OLDER, 50), (EPOCH, 9)])
-    assert (batch.events, batch.digest, batch.older, batch.version) == ((), ours, None, "")
+    assert (batch.events, batch.digest, batch.bare, batch.older, batch.version) == ((), ours, bare, None, "")
     hello = question(Ask(EPOCH, 5, introduce=True), "aurora", "gw1", 9, "1.0", [(OLDER, 50), (EPOCH, 9)])
     assert (hello.older, hello.version, hello.number, hello.head) == (((OLDER, 50),), "1.0", 5, 9)
     many = question(Ask(EPOCH, 5, introduce=True), "aurora", "gw1", 9, "1.0", [(n, 1) for n in range(1, EPOCH + 1)])
@@ -313,7 +313,7 @@ def test_a_digest_is_asked_for_with_a_question_that_introduces_nobody() -> None:
 def test_a_question_that_is_never_answered_is_forgotten() -> None:
     desk = ready({})
     for _ in range(100):
-        desk.machine.compare(EPOCH, Digest(1, 9, bytes(32)), desk.now_ms)
+        desk.machine.compare(EPOCH, Compare(Digest(1, 9, bytes(32)), None), desk.now_ms)
     assert len(desk.machine._asked) < 10
     desk.now_ms += RETRY_MAX_MS
     desk.next()

@@ -23,6 +23,7 @@ from tests.unit.uplinkkit import (
     telemetry,
     world,
 )
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.batches import Ack, encode_ack
@@ -99,7 +100,7 @@ async def test_the_same_on_a_store_with_a_disk(tmp_path: Path) -> None:
     events = Typical(4).events(1500)
     try:
         for life in range(5):
-            store = SqliteStore.open(tmp_path / "steward.db")
+            store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
             pipe = hub.pipe()
             service = UplinkService(store, LoopClock(), SeededEntropy(life), pipe, SETTINGS)
             router = MessageRouter(pipe)

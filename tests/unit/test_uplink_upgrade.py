@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from tests.linkkit import CLEAR, Faults, Hub, LoopClock, Peer, SeededEntropy
 from tests.shore.rig import eventually
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.store_rules import encode_payload
 from steward.domain.batches import Batch
 from steward.domain.events import EventType, StoredEvent, fact
 from steward.domain.intake import Stream, take
+from steward.domain.recipients import WHOLE
 from steward.domain.topics import CLASSES, INSIGHT, SAFETY, class_of
 from steward.ports import Tx
 from steward.services.router import MessageRouter
@@ -65,7 +67,7 @@ async def test_an_old_log_half_ashore_is_sent_to_its_end(tmp_path: Path, known: 
     epoch, old = old_log(path)
     hub = Hub(1, faults)
     peer = Peer(hub.pipe(), in_order=True)
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     before = await store.read(lambda tx: list(tx.events_in(epoch, 0, 999)))
     assert {event.type for event in before[-OLD_DOORS:]} == {EventType.OLD_DOOR_OPENED, EventType.OLD_DOOR_REFUSED}
     upto = int(old * known)
@@ -85,7 +87,7 @@ async def test_an_old_log_half_ashore_is_sent_to_its_end(tmp_path: Path, known: 
     assert {class_of(event.type) for event in everything[len(before) :]} == {INSIGHT, SAFETY}
     receiving = asyncio.create_task(peer.run())
     clock, pipe = LoopClock(AT_S), hub.pipe()
-    service = UplinkService(store, clock, SeededEntropy(1), pipe, UplinkSettings("aurora", "gw1", "shore", "9"))
+    service = UplinkService(store, clock, SeededEntropy(1), pipe, UplinkSettings("aurora", "gw1", "shore", "9", WHOLE))
     router = MessageRouter(pipe)
     router.on(service.topic, service.receive)
     tasks = [receiving, asyncio.create_task(service.run()), asyncio.create_task(router.run())]

@@ -11,13 +11,14 @@ from tests.linkkit import CLEAR, Faults, Hub, LoopClock, Peer, SeededEntropy
 from steward.adapters.memory import MemoryStore
 from steward.domain.batches import Batch, decode_batch
 from steward.domain.events import EventType, NewEvent, StoredEvent, fact
+from steward.domain.recipients import WHOLE
 from steward.errors import StoreUnavailable
 from steward.ports import Store
 from steward.services.backlog import look
 from steward.services.router import MessageRouter
 from steward.services.uplink import UplinkService, UplinkSettings
 
-SETTINGS = UplinkSettings("aurora", "gw1", "shore", "1.2.3")
+SETTINGS = UplinkSettings("aurora", "gw1", "shore", "1.2.3", WHOLE)
 DAY_S = 86_400
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from steward.cli_shore import copies, decide, fleet, setup, tokens
+from steward.cli_shore import aggregates, copies, decide, fleet, forgotten, narrow, setup, tokens
 
 app = typer.Typer(
     name="shore",
@@ -21,6 +21,7 @@ app.command("run")(setup.run)
 app.command("check-config")(setup.check_config)
 app.command("key")(setup.key)
 app.command("status")(fleet.status)
+app.command("witness")(fleet.witness)
 app.add_typer(fleet.ships)
 app.add_typer(fleet.alarm_commands)
 app.add_typer(tokens.app)
@@ -29,6 +30,9 @@ app.command("freeze")(decide.freeze)
 app.command("catalogue")(decide.catalogue)
 app.command("consent")(decide.consent)
 app.command("release")(decide.release)
+app.command("aggregates")(aggregates.aggregates)
+app.command("erasures")(forgotten.show_erasures)
+app.command("narrow")(narrow.narrow)
 app.command("nats-users")(fleet.nats_users)
 app.command("backup")(copies.backup)
 app.command("restore")(copies.restore)

@@ -18,6 +18,7 @@ from steward.shore.fleet import fleet
 from steward.shore.parts import FLEET_HINT
 from steward.shore.registry import add_ship
 from steward.shore.view import duration, size
+from steward.shore.witness import witnessed
 
 ShipArgument = Annotated[str, typer.Argument(metavar="SHIP", help="As in its gateways' settings, [gateway] ship.")]
 
@@ -101,6 +102,27 @@ def nats_users(file: ConfigOption = CONFIG_DEFAULT) -> None:
             raise ConfigError("nats-users", f"needs nats-py: {FLEET_HINT}") from None
         found = run_read(load(file), fleet(SystemClock().now().unix_s))
         typer.echo(users_file({ship.ship: [line.gateway for line in ship.gateways] for ship in found.ships}), nl=False)
+
+
+def witness(file: ConfigOption = CONFIG_DEFAULT) -> None:
+    """Show how far each gateway's look-up log is witnessed, and by which keys its heads are signed.
+
+    Compare the fingerprints with those that the ship shows: the first key of a gateway is believed as it comes, and a
+    later one only if a known one vouches for it.
+
+    \b
+    Example:
+      steward shore witness
+    """
+    with plain_errors():
+        now_s = SystemClock().now().unix_s
+        for line in run_read(load(file), witnessed()):
+            seen = f"{duration(now_s - line.seen_s)} ago" if line.seen_s else "never"
+            typer.echo(f"{line.ship} {line.gateway}: {line.size} look-ups, witnessed {seen}")
+            for fingerprint in line.fingerprints:
+                typer.echo(f"  signed by the key {fingerprint}")
+            if line.refused:
+                typer.echo(f"  the newest head was refused: {line.refused}")
 
 
 @alarm_commands.command("list")

@@ -38,7 +38,7 @@ BOOT_LENGTH = 8
 _RAW, _ZSTD = 0x10, 0x11  # version 1 in the high four bits
 _HEADER = 5
 _COMPRESS_FROM = 96  # bytes: below, a zstd frame is larger than what is in it
-_OLDER, _DIGEST, _VERSION = range(3)  # numbers of `more`
+_OLDER, _DIGEST, _VERSION, _BARE = range(4)  # numbers of `more`
 _DOWN_CONTEXT = b"steward-down-v1\0"
 _DOWN_VERSION = b"\x01"
 _SIGNATURE = 64
@@ -82,6 +82,7 @@ class Batch:
     version: str = ""  # of the gateway's program; only in the first batches of a connection
     older: tuple[tuple[int, int], ...] | None = None  # (epoch, last seq) of every older epoch the gateway has
     digest: Digest | None = None  # of a range of this epoch that was acknowledged whole
+    bare: Digest | None = None  # the same without payloads; alone, where these may rightly differ
 
     @property
     def last(self) -> int:
@@ -130,6 +131,8 @@ def encode_batch(batch: Batch, level: int = 3) -> bytes:
         more[_OLDER] = [list(pair) for pair in batch.older]
     if batch.digest is not None:
         more[_DIGEST] = _digest_fields(batch.digest)
+    if batch.bare is not None:
+        more[_BARE] = _digest_fields(batch.bare)
     if batch.version:
         more[_VERSION] = batch.version
     plain = cbor2.dumps([*fields, more] if more else fields)
@@ -192,6 +195,9 @@ def _batch(fields: Any) -> Batch:
         raise BadBatch("a number is out of range")
     if not isinstance(more, dict):
         raise BadBatch("what else it says")
+    digest, bare = _read_digest(more.get(_DIGEST)), _read_digest(more.get(_BARE))
+    if digest is not None and bare is not None and (digest.first, digest.last) != (bare.first, bare.last):
+        raise BadBatch("two digests of different ranges")
     events = () if columns is None else unpack_events(columns, epoch, prev)
     if events and (events[-1].seq > head or any(class_of(event.type) != cls for event in events)):
         raise BadBatch("an event of another class, or newer than the newest")
@@ -206,7 +212,8 @@ def _batch(fields: Any) -> Batch:
         prev,
         version=_version(more.get(_VERSION, "")),
         older=_older(more.get(_OLDER)),
-        digest=_read_digest(more.get(_DIGEST)),
+        digest=digest,
+        bare=bare,
     )
 
 

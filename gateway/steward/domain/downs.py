@@ -1,7 +1,8 @@
 """What is inside a message from above: each list is whole, and what a gateway has not seen in it yet is acted on.
 
 deny: bands to refuse, known here or not. freeze: bands and guests of this ship. Both as CBOR lists of pairs with a
-short reason. The bodies of a catalogue, of consents and of releases are their own parts' affair.
+short reason. erasures: which guests of this ship shore has forgotten, and when. The bodies of a catalogue, of consents
+and of releases are their own parts' affair.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 import cbor2
 
 from steward.domain.batches import BadDown
-from steward.domain.cborwire import NotPlain, plain_loads
+from steward.domain.cborwire import NotPlain, is_count, plain_loads
 from steward.domain.ids import GuestRef, Uid
 
 ENTRIES_MAX = 2500
+ERASURES_MAX = 1000
+ERASURE_PARTS = (1, 2)  # what is optional; everything
+TIME_MAX = 1 << 40
 _UID = re.compile(r"04[0-9A-F]{12}")
 _REF = re.compile(r"[0-9a-f]{16}")
 _REASON = re.compile(r"[a-z][a-z_-]{0,31}")
@@ -35,6 +39,35 @@ class Freezes:
         """What is new since an earlier version."""
         bands = tuple(entry for entry in self.bands if entry not in before.bands)
         return Freezes(bands, tuple(entry for entry in self.guests if entry not in before.guests))
+
+
+Forgotten = tuple[GuestRef, int, int]  # guest, part of the order, when it was done ashore
+
+
+def encode_erasures(done: Sequence[Forgotten]) -> bytes:
+    """Raises ValueError for what no gateway would take."""
+    body = cbor2.dumps([list(entry) for entry in done])
+    try:
+        decode_erasures(body)
+    except BadDown as error:
+        raise ValueError(error.detail) from None
+    return body
+
+
+def decode_erasures(body: bytes) -> tuple[Forgotten, ...]:
+    """Raises BadDown."""
+    fields = _loads(body)
+    if not isinstance(fields, list) or len(fields) > ERASURES_MAX or not all(map(_is_forgotten, fields)):
+        raise BadDown("bad_body", f"up to {ERASURES_MAX} of a guest, a part and a time are needed")
+    return tuple((GuestRef(ref), part, at_s) for ref, part, at_s in fields)
+
+
+def _is_forgotten(entry: object) -> bool:
+    match entry:
+        case [str(ref), int(part), at_s]:
+            fits = _REF.fullmatch(ref) is not None and part in ERASURE_PARTS and not isinstance(part, bool)
+            return fits and is_count(at_s, TIME_MAX)
+    return False
 
 
 def encode_deny(entries: Iterable[tuple[Uid, str]]) -> bytes:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.batches import OLDER_MAX, Ack, Batch
 from steward.domain.columns import EVENTS_MAX
-from steward.domain.digest import Digest
+from steward.domain.digest import Compare, Digest
 from steward.domain.events import StoredEvent
 from steward.domain.pacing import Departure, Pacing
 from steward.domain.topics import CLASSES, SAFETY, TELEMETRY
@@ -46,7 +46,7 @@ class Ask:
     epoch: int
     number: int
     introduce: bool  # say which program and which older epochs this is
-    digest: Digest | None = None
+    compare: Compare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,9 @@ class Uplink:
                 return question
         return self._load(now_ms, allowed)
 
-    def compare(self, epoch: int, digest: Digest, now_ms: float) -> Ask:
+    def compare(self, epoch: int, ours: Compare, now_ms: float) -> Ask:
         """Ask for the peer's digest of the same range."""
-        return self._question(epoch, now_ms, digest)
+        return self._question(epoch, now_ms, ours)
 
     def sent(self, load: Load, last: int, events: int, size: int, now_ms: float) -> None:
         """The batch that `load` asked for is on its way. last: of its seqs; events may be 0, then nothing was sent."""
@@ -268,12 +268,12 @@ class Uplink:
         known.asked_ms, known.asks = now_ms, known.asks + 1
         return self._question(epoch, now_ms, None)
 
-    def _question(self, epoch: int, now_ms: float, digest: Digest | None) -> Ask:
+    def _question(self, epoch: int, now_ms: float, compare: Compare | None) -> Ask:
         while len(self._asked) >= ASKED_MAX:
             del self._asked[min(self._asked)]
         number = self._take_number()
         self._asked[number] = (epoch, self.pacing.depart(now_ms))
-        return Ask(epoch, number, introduce=epoch == max(self._epochs) and digest is None, digest=digest)
+        return Ask(epoch, number, introduce=epoch == max(self._epochs) and compare is None, compare=compare)
 
     def _take_number(self) -> int:
         self._number += 1
@@ -361,7 +361,9 @@ class Uplink:
 
 def question(ask: Ask, ship: str, gateway: str, head: int, version: str, epochs: Sequence[tuple[int, int]]) -> Batch:
     """The empty batch for an Ask. epochs: (epoch, newest seq) of all that the store has."""
-    batch = Batch(ship, gateway, ask.epoch, ask.number, TELEMETRY, (), head, digest=ask.digest)
+    batch = Batch(ship, gateway, ask.epoch, ask.number, TELEMETRY, (), head)
+    if ask.compare is not None:
+        batch = replace(batch, digest=ask.compare.full, bare=ask.compare.bare)
     if not ask.introduce:
         return batch
     older = tuple((epoch, last) for epoch, last in epochs if epoch < ask.epoch)[-OLDER_MAX:]

@@ -8,11 +8,13 @@ from types import MappingProxyType
 
 from steward.domain.batches import BadDown
 from steward.domain.catalogue import Catalogue
+from steward.domain.downs import decode_erasures
 from steward.domain.shorebodies import decode_catalogue, decode_consents, decode_releases
 from steward.domain.topics import CONSENT_KINDS, consent_kind
 from steward.ports import Tx
 from steward.services.consents import record_shore
 from steward.services.downlink import Applier
+from steward.services.erasure import confirm_ashore
 from steward.services.replica import position
 
 
@@ -40,12 +42,17 @@ def apply_consents(kind: str, tx: Tx, body: bytes, at_s: int) -> None:
     record_shore(tx, [change for change in changes if change not in known], at_s)
 
 
+def apply_erasures(tx: Tx, body: bytes, at_s: int) -> None:
+    """Note whom shore has forgotten, for the certificates. Raises BadDown if it holds no such list."""
+    confirm_ashore(tx, decode_erasures(body), at_s)
+
+
 def check_releases(tx: Tx, body: bytes, at_s: int) -> None:
     """Kept; services/modelwatch.py looks for their files. Raises BadDown if it holds no releases."""
     decode_releases(body)
 
 
 APPLIERS: Mapping[str, Applier] = MappingProxyType(
-    {"catalogue": apply_catalogue, "release": check_releases}
+    {"catalogue": apply_catalogue, "release": check_releases, "erasures": apply_erasures}
     | {kind: partial(apply_consents, kind) for kind in CONSENT_KINDS}
 )

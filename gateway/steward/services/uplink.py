@@ -21,8 +21,9 @@ from steward.domain.batches import (
     encode_batch,
 )
 from steward.domain.budget import ShipTime, ship_time
-from steward.domain.digest import DIGEST_EVENTS_MAX, Digest, digest_events, next_range
+from steward.domain.digest import DIGEST_EVENTS_MAX, Compare, compare_range, next_range
 from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.recipients import Mark, Projection
 from steward.domain.tally import LINK
 from steward.domain.topics import CLASSES, TELEMETRY, ack_topic, up_topic
 from steward.domain.uplink import Ask, Load, Progress, Uplink, UplinkLimits, fill, question
@@ -42,16 +43,21 @@ COMPARE_EVERY_MS = 60_000.0  # between questions for a digest that got no answer
 COMPARE_TRIES = 3
 BUSY_EVENTS = 100  # from so many in a batch on, the line is slower than compressing harder
 LEVEL_IDLE, LEVEL_BUSY = 3, 9
+_MARK = "projection.{}"
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkSettings:
-    """ship, gateway: as in topics. budget: bytes a day by class, both ways; safety and money are only counted."""
+    """ship, gateway: as in topics. budget: bytes a day by class, both ways; safety and money are only counted.
+
+    projection: what of an event the peer is sent. Without a default: who forgets it must not send everything.
+    """
 
     ship: str
     gateway: str
     peer: str
     version: str
+    projection: Projection
     budget: Mapping[int, int] = field(default_factory=dict)
     utc_offset_s: int = 0
     limits: UplinkLimits = field(default_factory=UplinkLimits)
@@ -90,7 +96,7 @@ class _Comparing:
 
     day: int
     targets: dict[int, int]
-    asked: tuple[int, Digest] | None = None
+    asked: tuple[int, Compare] | None = None
     asked_ms: float = 0.0
     tries: int = 0
 
@@ -114,6 +120,7 @@ class UplinkService:
         self._generation = 0
         self._connected_s: int | None = None
         self._epochs: tuple[tuple[int, int], ...] = ()
+        self._mark = Mark()
         self._saved_ms = 0.0
         self._unsaved: dict[tuple[int, int], int] = {}  # what the peer has, and the store does not know yet
         self._comparing: _Comparing | None = None
@@ -202,12 +209,13 @@ class UplinkService:
         def work(tx: Tx) -> Uplink:
             uplink = Uplink(first_number, tx.covered(peer), self._settings.limits)
             self._epochs = tuple(tx.epochs())
+            self._mark = _marked(tx, peer, self._settings.projection, self._epochs[-1])
             for epoch, head in self._epochs:
                 uplink.learn(epoch, head, {cls: tx.newest_of_class(epoch, cls) for cls in CLASSES})
             self._spending.budget.begin(at.day, tx.bytes_spent(peer, at.day))
             return uplink
 
-        return await self._store.read(work)
+        return await self._store.write(work)
 
     async def _away(self, uplink: Uplink) -> None:
         """Wait for a connection; what was spent on trying is kept meanwhile."""
@@ -271,7 +279,7 @@ class UplinkService:
         settings = self._settings
 
         def work(tx: Tx) -> tuple[Batch, bytes]:
-            events = tx.events_of(load.cls, load.epoch, load.prev, load.limit)
+            events = [settings.projection.of(e) for e in tx.events_of(load.cls, load.epoch, load.prev, load.limit)]
             batch = fill(load, settings.ship, settings.gateway, tx.newest_seq(load.epoch), events)
             return _encode(batch)
 
@@ -306,10 +314,10 @@ class UplinkService:
                 tx.set_covered(peer, epoch, cls, seq)
             unsaved.keep(tx)
             if compared is not None:
-                epoch, ours, alike = compared
-                tx.set_compared(peer, epoch, ours.last)
+                epoch, (first, last), alike = compared
+                tx.set_compared(peer, epoch, last)
                 if not alike:
-                    tx.append_event(_diverged(at_s, peer, epoch, ours))
+                    tx.append_event(_diverged(at_s, peer, epoch, first, last))
 
         with self._spending.saving() as unsaved:
             await self._store.write(work)
@@ -348,8 +356,7 @@ class UplinkService:
             return None
         epoch, target = next(iter(comparing.targets.items()))
         comparing.tries += 1
-        peer = self._settings.peer
-        ours = await self._store.read(lambda tx: _own_digest(tx, peer, epoch, target))
+        ours = await self._store.read(lambda tx: self._own(tx, epoch, target))
         if ours is None or comparing.tries > COMPARE_TRIES:
             del comparing.targets[epoch]
             comparing.asked, comparing.tries = None, 0
@@ -357,34 +364,47 @@ class UplinkService:
         comparing.asked, comparing.asked_ms = (epoch, ours), now_ms
         return uplink.compare(epoch, ours, now_ms)
 
-    def _judge(self, progress: Progress) -> tuple[int, Digest, bool] | None:
-        """(epoch, our digest, whether the peer's is the same), if this answers the open question."""
+    def _own(self, tx: Tx, epoch: int, target: int) -> Compare | None:
+        """Ours over the next range. Payloads count where it is certain in which form the peer was sent them."""
+        projection, mark, compared = self._settings.projection, self._mark, tx.compared(self._settings.peer, epoch)
+        if epoch == mark.epoch and compared < mark.seq:
+            target = min(target, mark.seq)
+        span = next_range(compared, target)
+        if span is None:
+            return None
+        first, last = span
+        events = tx.events_in(epoch, first - 1, min(last - first + 1, DIGEST_EVENTS_MAX))
+        whole = projection.fields is None or (epoch == mark.epoch and first > mark.seq)
+        return compare_range(first, last, [projection.of(event) for event in events], whole=whole)
+
+    def _judge(self, progress: Progress) -> tuple[int, tuple[int, int], bool] | None:
+        """(epoch, the range, whether the peer has the same), if this answers the open question."""
         comparing, theirs = self._comparing, progress.digest
         if theirs is None or comparing is None or comparing.asked is None:
             return None
         epoch, ours = comparing.asked
-        if (theirs.first, theirs.last) != (ours.first, ours.last):
+        if (theirs.first, theirs.last) != ours.span:
             return None
         comparing.asked, comparing.tries = None, 0
-        alike = theirs.sha256 == ours.sha256
+        alike = ours.is_alike(theirs)
         if not alike:
             self._diverged += 1
-            _LOG.error(
-                "uplink.diverged peer=%s epoch=%d first=%d last=%d", self._settings.peer, epoch, ours.first, ours.last
-            )
-        return epoch, ours, alike
+            _LOG.error("uplink.diverged peer=%s epoch=%d first=%d last=%d", self._settings.peer, epoch, *ours.span)
+        return epoch, ours.span, alike
 
 
-def _diverged(at_s: int, peer: str, epoch: int, ours: Digest) -> NewEvent:
-    return fact(EventType.PEER_DIVERGED, at_s, peer=peer, epoch=epoch, first=ours.first, last=ours.last)
+def _diverged(at_s: int, peer: str, epoch: int, first: int, last: int) -> NewEvent:
+    return fact(EventType.PEER_DIVERGED, at_s, peer=peer, epoch=epoch, first=first, last=last)
 
 
-def _own_digest(tx: Tx, peer: str, epoch: int, target: int) -> Digest | None:
-    span = next_range(tx.compared(peer, epoch), target)
-    if span is None:
-        return None
-    first, last = span
-    return digest_events(first, last, tx.events_in(epoch, first - 1, min(last - first + 1, DIGEST_EVENTS_MAX)))
+def _marked(tx: Tx, peer: str, projection: Projection, newest: tuple[int, int]) -> Mark:
+    """From where in the log the peer is sent what this program sends, kept for the next one."""
+    key = _MARK.format(peer)
+    before = Mark.decode(tx.meta(key))
+    mark = before.at_start(projection, *newest)
+    if mark != before:
+        tx.set_meta(key, mark.encode())
+    return mark
 
 
 def _encode(batch: Batch) -> tuple[Batch, bytes]:

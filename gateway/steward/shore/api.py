@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from steward.domain.consent import ConsentPurpose
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import ConsentChange, ModelRelease
+from steward.shore.aggregates import answers
 from steward.shore.alarms import AlarmKind, clear
 from steward.shore.bundle import Shore
 from steward.shore.decisions import Decided, Signer, change_consent, deny, freeze, release_model
@@ -87,6 +88,7 @@ class ShoreApi:
         return [
             Endpoint("GET", "/v1/fleet", READERS, self.get_fleet, "Ships, gateways, what is missing", "fleet"),
             Endpoint("GET", "/v1/events/count", READERS, self.count, "Events stored", "fleet", problems=no_ship),
+            Endpoint("GET", "/v1/aggregates", READERS, self.list_answers, "What ships answered", "fleet"),
             Endpoint("GET", "/v1/decisions", READERS, self.list_decisions, "The newest of each kind", "decisions"),
             Endpoint("POST", f"{ship}/deny", DECIDERS, self.post_deny, "Refuse bands", "decisions", problems=no_ship),
             Endpoint("POST", f"{ship}/freeze", DECIDERS, self.post_freeze, "Freeze", "decisions", problems=no_ship),
@@ -103,6 +105,10 @@ class ShoreApi:
         """Counted in the event table itself, per gateway and epoch. For checks: it reads every event's key."""
         await self._shore.store.read(check_ship(ship))
         return [asdict(line) for line in await self._shore.store.read(count_events(ship))]
+
+    async def list_answers(self) -> list[dict[str, Any]]:
+        """Noisy figures over many guests, newest first. The noise was added aboard; nothing exact ever came."""
+        return [asdict(told) for told in await self._shore.store.read(answers())]
 
     async def list_decisions(self) -> list[dict[str, Any]]:
         """What each ship is told now. Older versions are no longer published."""

@@ -14,14 +14,18 @@ import cbor2
 from steward.domain.batches import COUNT_MAX, Ack, Batch
 from steward.domain.cborwire import NotPlain, is_count, plain_loads
 from steward.domain.columns import type_of
-from steward.domain.digest import DIGEST_EVENTS_MAX, Digest, canonical_event, digest_events
+from steward.domain.digest import DIGEST_EVENTS_MAX, Digest, answer_digest
 from steward.domain.events import EventType, StoredEvent
 from steward.domain.intake import Stream, acknowledge, decode_stream, encode_stream, end_older, lost_count, take
+from steward.domain.recipients import lesser
 from steward.domain.topics import CLASS_WORDS, DOWN_KINDS
 from steward.errors import StoreUnavailable
+from steward.shore.aggregates import take_answers
 from steward.shore.alarms import AlarmKind, raise_alarm
+from steward.shore.erasure import take_orders, without_erased
 from steward.shore.registry import boot
 from steward.shore.script import Script, among, change, change_many, first, insert_many, one, rows
+from steward.shore.witness import note_heads
 
 DAY_S = 86_400
 _ALARMS_PER_BATCH = 4
@@ -36,6 +40,7 @@ _OLDER = "SELECT epoch, stream FROM log WHERE ship = ? AND gateway = ? AND epoch
 _STORED = f"SELECT seq, type, at_s, payload FROM event WHERE {_KEY} AND seq IN "  # noqa: S608 a constant
 _RANGE = f"SELECT seq, type, at_s, payload FROM event WHERE {_KEY} AND seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608
 _BEYOND = f"SELECT count(*) FROM event WHERE {_KEY} AND seq > ?"  # noqa: S608 a constant
+_NARROW = f"UPDATE event SET payload = ? WHERE {_KEY} AND seq = ?"  # noqa: S608 a constant
 _EVENT = ("ship", "gateway", "epoch", "seq", "type", "at_s", "payload")
 _LOG = (
     "INSERT INTO log (ship, gateway, epoch, stream, events, head, bytes, duplicates, conflicts, whole_s, contact_s) "
@@ -89,6 +94,7 @@ class _Sorted:
     new: list[StoredEvent]
     again: int
     conflicts: list[int]  # seqs
+    lesser: list[StoredEvent]  # came again and say less: they take the place of what is stored
 
 
 def keep(arrival: Arrival) -> Script[Kept]:
@@ -102,10 +108,15 @@ def keep(arrival: Arrival) -> Script[Kept]:
     row = yield from first(_STREAM, batch.ship, batch.gateway, batch.epoch)
     before, whole_s = (Stream(), now_s) if row is None else (decode_stream(bytes(row[0])), row[1])
     taken = take(before, batch)
-    events = () if taken.refused else batch.events
+    events = yield from without_erased(batch.ship, () if taken.refused else batch.events)
+    key = (*who, batch.epoch)
     found = yield from _sort(batch, events)
     stream = replace(taken.stream, count=before.count + len(found.new))
     yield from insert_many("event", _EVENT, [_row(batch, event) for event in found.new])
+    yield from change_many(_NARROW, [(payload_of(event), *key, event.seq) for event in found.lesser])
+    yield from take_orders(batch.ship, found.new)
+    yield from take_answers(batch.ship, batch.gateway, found.new)
+    yield from note_heads(batch, found.new)
     yield from change_many(_APPLIED, [row for event in found.new for row in _applied(batch, event)])
     yield from _conflicts(batch, found.conflicts, now_s)
     yield from _save(arrival, stream, found, whole_s if stream.behind else now_s)
@@ -118,28 +129,30 @@ def keep(arrival: Arrival) -> Script[Kept]:
 def events_in(ship: str, gateway: str, epoch: int, first_seq: int, last_seq: int) -> Script[list[StoredEvent]]:
     """Those stored of a range, in order."""
     found = yield from rows(_RANGE, ship, gateway, epoch, first_seq, last_seq)
-    return [_event(epoch, *row) for row in found]
+    return [event_of(epoch, *row) for row in found]
 
 
 def _sort(batch: Batch, events: Sequence[StoredEvent]) -> Script[_Sorted]:
     """Not by the stream alone: a gateway at fault may give one number to events of two classes."""
     if not events:
-        return _Sorted([], 0, [])
+        return _Sorted([], 0, [], [])
     places, seqs = among([event.seq for event in events])
     key = (batch.ship, batch.gateway, batch.epoch)
-    stored = {row[0]: row for row in (yield from rows(_STORED + places, *key, *seqs))}
+    stored = {row[0]: event_of(batch.epoch, *row) for row in (yield from rows(_STORED + places, *key, *seqs))}
+    again = [(stored[event.seq], lesser(stored[event.seq], event)) for event in events if event.seq in stored]
+    conflicts = [known.seq for known, kept in again if kept is None]
+    less = [kept for known, kept in again if kept is not None and kept is not known]
     new = [event for event in events if event.seq not in stored]
-    conflicts = [
-        event.seq
-        for event in events
-        if event.seq in stored and canonical_event(event) != canonical_event(_event(batch.epoch, *stored[event.seq]))
-    ]
-    return _Sorted(new, len(events) - len(new) - len(conflicts), conflicts)
+    return _Sorted(new, len(again) - len(conflicts), conflicts, less)
 
 
 def _row(batch: Batch, event: StoredEvent) -> tuple[str | int | bytes, ...]:
-    payload = cbor2.dumps(dict(event.payload), canonical=True)
-    return (batch.ship, batch.gateway, batch.epoch, event.seq, int(event.type), event.at_s, payload)
+    return (batch.ship, batch.gateway, batch.epoch, event.seq, int(event.type), event.at_s, payload_of(event))
+
+
+def payload_of(event: StoredEvent) -> bytes:
+    """As the event table has it."""
+    return cbor2.dumps(dict(event.payload), canonical=True)
 
 
 def _applied(batch: Batch, event: StoredEvent) -> Iterator[tuple[str | int, ...]]:
@@ -149,7 +162,8 @@ def _applied(batch: Batch, event: StoredEvent) -> Iterator[tuple[str | int, ...]
         yield batch.ship, batch.gateway, str(kind), int(str(version))
 
 
-def _event(epoch: int, seq: int, kind: int, at_s: int, payload: bytes) -> StoredEvent:
+def event_of(epoch: int, seq: int, kind: int, at_s: int, payload: bytes) -> StoredEvent:
+    """From a row of the event table. Raises StoreUnavailable."""
     try:
         return StoredEvent(epoch, seq, type_of(kind), at_s, plain_loads(bytes(payload)))
     except NotPlain:
@@ -194,12 +208,17 @@ def _end_older(batch: Batch, now_s: int) -> Script[None]:
 
 
 def _compare(batch: Batch, now_s: int) -> Script[Digest | None]:
-    """Ours over the range that the gateway asks about, kept beside theirs; a difference is an alarm."""
-    theirs = batch.digest
-    if theirs is None or theirs.last - theirs.first >= DIGEST_EVENTS_MAX:
+    """Ours over the range that the gateway asks about, kept beside theirs; a difference is an alarm.
+
+    Payloads are left out where either side has rightly forgotten some.
+    """
+    asked = batch.digest or batch.bare
+    if asked is None or asked.last - asked.first >= DIGEST_EVENTS_MAX:
         return None
     key = (batch.ship, batch.gateway, batch.epoch)
-    ours = digest_events(theirs.first, theirs.last, (yield from events_in(*key, theirs.first, theirs.last)))
+    answer = answer_digest(batch.digest, batch.bare, (yield from events_in(*key, asked.first, asked.last)))
+    assert answer is not None
+    theirs, ours = answer
     yield from change(_DIGEST, *key, theirs.first, theirs.last, theirs.sha256, ours.sha256, now_s)
     if ours != theirs:
         detail = f"events {theirs.first} to {theirs.last}"

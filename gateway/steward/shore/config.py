@@ -46,6 +46,11 @@ class ShoreSettings:
         """With SQLite."""
         return self.data_dir / "shore.db"
 
+    @property
+    def erased_file(self) -> Path:
+        """Who was forgotten: beside the store, and in no backup of it."""
+        return self.data_dir / "erased"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:

@@ -94,6 +94,11 @@ def issue(key: Ed25519PrivateKey, ship: str, kind: str, body: bytes, now_s: int,
     return issued
 
 
+def forget_older(ship: str, kind: str) -> Script[None]:
+    """All versions but the newest: it is whole in itself, and they may hold what is to be forgotten."""
+    yield from change(_FORGET, ship, kind, ship, kind, 1)
+
+
 def newest() -> Script[list[Issued]]:
     """Of every ship and kind."""
     return [Issued(*row) for row in (yield from rows(_NEWEST))]

@@ -1,4 +1,4 @@
-"""The fleet page, /healthz and /metrics. Machines, counts and times; nothing here is about a guest.
+"""The fleet page, /answers, /healthz and /metrics. Machines, counts and times; nothing here is about a guest.
 
 Without TLS the node is reached from its own machine only. With TLS the page asks for a name and password: any name,
 and an API token as the password, so that a browser needs no session and who is revoked is out at once.
@@ -15,11 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from steward.services.supervise import TaskState
+from steward.shore.aggregates import answers
 from steward.shore.bundle import Shore
 from steward.shore.fleet import Fleet, fleet
 from steward.shore.metrics import MetricsPage
 from steward.shore.registry import boot
-from steward.shore.view import page_facts
+from steward.shore.view import answer_facts, page_facts
 from steward.web import pages
 from steward.web.errors import Problem
 from steward.web.gate import VIEWERS, bearer, viewer
@@ -65,6 +66,7 @@ class FleetPage:
         for path, handler in (
             ("/", self.show),
             ("/live", self.show_live),
+            ("/answers", self.show_answers),
             ("/metrics", self.metrics),
             ("/healthz", self.healthz),
         ):
@@ -77,6 +79,13 @@ class FleetPage:
     async def show_live(self, request: Request) -> HTMLResponse:
         """The part of the page that changes."""
         return await self._page(request, "fleet_live.html")
+
+    async def show_answers(self, request: Request) -> HTMLResponse:
+        """What ships answered about many guests at once."""
+        if self._shore.front.https:
+            viewer(request.scope, self._shore.find_token, "steward shore")
+        facts = {"node": self._shore.node, "news": "", "answers": answer_facts(await self._shore.store.read(answers()))}
+        return HTMLResponse(self._templates.get_template("answers.html").render(facts))
 
     async def metrics(self, request: Request) -> Response:
         if self._shore.front.https and bearer(request.scope, self._shore.find_token).role not in VIEWERS:

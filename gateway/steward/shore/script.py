@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+V = TypeVar("V", bound=int | str)
 
 Value: TypeAlias = str | int | bytes | None
 Row: TypeAlias = tuple[Any, ...]
@@ -69,7 +70,7 @@ def insert_many(table: str, columns: Sequence[str], many: Sequence[Sequence[Valu
         yield Ask(f"INSERT INTO {into} VALUES ({', '.join('?' * len(columns))})", many=many, copy=into)  # noqa: S608
 
 
-def among(values: Sequence[int]) -> tuple[str, list[int]]:
+def among(values: Sequence[V]) -> tuple[str, list[V]]:
     """`(?, ?, ...)` and its values, at least one. In few different lengths, so that statements stay prepared."""
     count = 1 << (len(values) - 1).bit_length()
     return f"({', '.join('?' * count)})", [*values, *[values[-1]] * (count - len(values))]

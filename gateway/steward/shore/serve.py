@@ -25,10 +25,13 @@ from steward.services.supervise import Supervisor
 from steward.shore import parts
 from steward.shore.bundle import LinkState, Node, Shore
 from steward.shore.config import ShoreConfig
+from steward.shore.erasedfile import ErasedFile
+from steward.shore.erasure import Forgetting
 from steward.shore.ingest import Ingest
 from steward.shore.registry import boot
 from steward.shore.store import ShoreStore
 from steward.shore.web import create_app
+from steward.shore.witness import Witness
 from steward.shore.work import LinkIntake, Presence, Publisher
 from steward.web.bundle import Front
 from steward.web.server import HttpServer, RunningHttp, bind, stopped_by_signal, url_of
@@ -124,8 +127,12 @@ def _start_tasks(
     publisher = Publisher(store, pipe, clock)
     workers = config.shore.workers
     intake = LinkIntake(pipe, ingest, presence, workers=workers, up=cluster is None)
+    key = parts.open_key(config).private
+    forgetting = Forgetting(store, clock, key, ErasedFile(config.shore.erased_file), publisher.wake)
     supervisor.start("link", intake.read)
     supervisor.start("publisher", publisher.run)
+    supervisor.start("erasures", forgetting.run)
+    supervisor.start("witness", Witness(store, clock, key, publisher.wake).run)
     for number in range(1, workers + 1):
         work = intake.work if cluster is None else partial(cluster.work, ingest)
         supervisor.start(f"worker {number}", work)
@@ -133,7 +140,7 @@ def _start_tasks(
         node=Node(config.shore.fleet, config.shore.name, __version__, clock.now().unix_s),
         store=store,
         clock=clock,
-        key=parts.open_key(config).private,
+        key=key,
         ingest=ingest,
         presence=presence,
         supervisor=supervisor,

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from steward.adapters.sqlite.connect import DATABASE_ERRORS, connect, create_file, store_error
+from steward.adapters.store_register import check_columns
 from steward.errors import Busy, StoreUnavailable
 from steward.shore.script import Rows, Script
 from steward.shore.store import SCHEMA_VERSION, ShoreStore, schema_scripts
@@ -43,6 +46,7 @@ class SqliteShore:
             writer = connect(path)
             opened.callback(writer.close)
             _migrate(writer, path)
+            check_columns(writer, path, prefix="shore.")
             reader = connect(path, query_only=True)
             opened.pop_all()
         return cls(writer, reader, inline=inline)
@@ -54,6 +58,10 @@ class SqliteShore:
     async def read(self, script: Script[T]) -> T:
         """See ShoreStore."""
         return await self._reader.run("BEGIN", script)
+
+    async def scrub(self) -> bool:
+        """See ShoreStore. Pages are overwritten when they change; what is left of them is in the log beside."""
+        return await self._writer.call(self._writer.truncate_log)
 
     async def close(self) -> None:
         """See ShoreStore."""
@@ -71,15 +79,18 @@ class _Lane:
         self._closed = False
 
     async def run(self, begin: str, script: Script[T]) -> T:
+        return await self.call(partial(self._transact, begin, script))
+
+    async def call(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         if self._thread is None:
-            return self._transact(begin, script)
+            return work()
         if self._waiting >= WAITING_MAX:
             raise Busy(f"{self._waiting} transactions are waiting already: try again")
         self._waiting += 1
         try:
-            future: Future[T] = self._thread.submit(self._transact, begin, script)
+            future: Future[T] = self._thread.submit(work)
         except RuntimeError:  # the process is ending
             self._waiting -= 1
             raise StoreUnavailable("the store is closed") from None
@@ -94,6 +105,14 @@ class _Lane:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
+
+    def truncate_log(self) -> bool:
+        """Everything into the database, and the log to no length; False if a reader is in the way."""
+        try:
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except DATABASE_ERRORS as error:
+            raise store_error(error) from error
+        return not busy
 
     def _over(self, _future: object) -> None:
         self._waiting -= 1

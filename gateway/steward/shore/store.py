@@ -9,7 +9,7 @@ from steward.shore.script import Script
 
 T = TypeVar("T")
 
-SCHEMA_SCRIPTS = ("schema_v1.sql",)
+SCHEMA_SCRIPTS = ("schema_v1.sql", "schema_v2.sql", "schema_v3.sql")
 SCHEMA_VERSION = len(SCHEMA_SCRIPTS)
 
 
@@ -27,6 +27,10 @@ class ShoreStore(Protocol):
 
     async def read(self, script: Script[T]) -> T:
         """Run a script on one consistent snapshot. It must not write."""
+        ...
+
+    async def scrub(self) -> bool:
+        """Take what was overwritten out of the store's own files, as far as it can; False: not yet, ask again."""
         ...
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from steward.domain.topics import CLASS_WORDS, IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY, kind_word
+from steward.shore.aggregates import Told
 from steward.shore.alarms import Alarm, AlarmKind
 from steward.shore.bundle import LinkState, Node
 from steward.shore.downs import Issued
@@ -35,6 +36,10 @@ _ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = MappingProxyType(
         AlarmKind.GARBAGE: (
             "Messages that are no batch.",
             "Look at who may publish there, and whether the gateway runs a newer version than shore.",
+        ),
+        AlarmKind.LOOK_LOG: (
+            "A ship's log of who looked at whom is not the one that was witnessed.",
+            "Ask its privacy officer to run steward verify log aboard. After a restore, compare what was lost.",
         ),
         AlarmKind.UNREGISTERED: (
             "A ship or gateway that nobody added wants to send.",
@@ -70,6 +75,24 @@ def page_facts(
         "links": links,
         "news": _news(len(_alarms(fleet.alarms, now_s)), silent, [link for link in links if not link.connected]),
     }
+
+
+def answer_facts(found: Sequence[Told]) -> list[dict[str, Any]]:
+    """What the template of answers uses."""
+    return [
+        {
+            "ship": told.ship,
+            "voyage": told.voyage,
+            "when": f"{datetime.fromtimestamp(told.at_s, UTC):%Y-%m-%d %H:%M}",
+            "words": told.question.replace("_", " ").capitalize(),
+            "cost_milli": told.cost_milli,
+            "lines": told.lines,
+            "currency": told.currency,
+            "withheld": told.withheld,
+            "shown_from": told.shown_from,
+        }
+        for told in found
+    ]
 
 
 def duration(seconds: int) -> str:
