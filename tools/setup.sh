@@ -58,7 +58,7 @@ find_python() {
 }
 
 install_python() {
-    extras=dev,fleet,models
+    extras=aggregates,dev,fleet,models
     ! has_pcsc_build || extras=$extras,pcsc
     wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum) $extras"
     case "$(cat $VENV/.steward 2>/dev/null)" in "$wanted$TRAIN" | "$wanted,train") return 0 ;; esac

@@ -10,17 +10,22 @@ import typer
 
 from steward import (
     __version__,
+    cli_aggregates,
     cli_broker,
     cli_events,
     cli_import,
+    cli_incident,
     cli_init,
     cli_keys,
     cli_lift,
     cli_offers,
+    cli_privacy,
+    cli_retention,
     cli_shore,
     cli_store,
     cli_tls,
     cli_tokens,
+    cli_verify,
     config,
 )
 from steward.cli_common import ConfigOption, plain_errors
@@ -47,10 +52,15 @@ app.add_typer(cli_import.app)
 app.add_typer(cli_events.app)
 app.add_typer(cli_offers.app)
 app.add_typer(cli_lift.app)
+app.add_typer(cli_privacy.app)
+cli_privacy.app.command("retention")(cli_retention.retention)
+app.add_typer(cli_aggregates.app)
+app.add_typer(cli_verify.app)
 app.command("init")(cli_init.init)
 app.command("migrate")(cli_store.migrate)
 app.command("backup")(cli_store.backup)
 app.command("restore")(cli_store.restore)
+app.command("incident")(cli_incident.incident)
 
 
 @app.command("run")

@@ -19,9 +19,10 @@ from steward.adapters.system import OsEntropy, SystemClock
 from steward.config import Config
 from steward.domain.events import EventType, fact
 from steward.errors import ConfigError, ReaderFault, StoreUnavailable
-from steward.ports import Clock, Store, Tx
-from steward.services.crew import sweep
+from steward.ports import Store, Tx
+from steward.services.clockmark import last_time, set_mark
 from steward.services.manifest import ManifestService
+from steward.services.retention import confirm_in
 from steward.web.api import create_app
 from steward.web.server import HttpServer, HttpStopped, RunningHttp, bind, stopped_by_signal, url_of
 from steward.wiring_link import open_link
@@ -33,8 +34,6 @@ TAP_GRACE_S = 5.0  # for taps in flight
 MARK_EVERY_S = 60.0
 CERTIFICATE_EVERY_S = 20.0
 PHOTOS_EVERY_S = 600.0
-SWEEP_EVERY_S = 180.0
-_MARK = "clock.high_water_s"
 
 
 class Gateway:
@@ -54,19 +53,21 @@ class Gateway:
     async def start(cls, config: Config) -> Gateway:
         """Open the store, the keys, the readers and the HTTP port. Raises StewardError, with nothing left open."""
         async with contextlib.AsyncExitStack() as opened:
-            keyring = wiring.open_key_ring(config)
+            keyring, data_key = wiring.open_key_ring(config), wiring.open_data_key(config, make=True)
             _make_folder(config, config.gateway.data_dir)
-            store = SqliteStore.open(config.gateway.database, first_epoch=int(time.time()))
+            store = SqliteStore.open(config.gateway.database, data_key, first_epoch=int(time.time()))
             opened.push_async_callback(store.close)
             clock = SystemClock(high_water_s=await store.read(last_time))
             link = await open_link(config, store, clock, OsEntropy())
             opened.push_async_callback(link.close)
             ship_pipe = await open_ship_pipe(config, store, link)
-            parts = wiring.build(config, store, clock, keyring, link, ship_pipe)
+            parts = wiring.build(config, store, clock, keyring, data_key, link, ship_pipe)
             listener = opened.enter_context(bind(config.http.host, config.http.port, config.file))
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
             await store.write(lambda tx: _begin(tx, parts))
+            if swept := await parts.services.erasures.sweep():
+                _LOG.warning("erasure.again guests=%d", swept)
             await store.read(parts.services.rule_watch.look)
             gateway = cls(parts, listener)
             opened.pop_all()
@@ -74,7 +75,9 @@ class Gateway:
             parts.supervisor.start(reader.name, loop.run)
         parts.supervisor.start("clock mark", lambda: _keep_mark(parts.store, clock))
         parts.supervisor.start("settlement", parts.services.settling.run)
-        parts.supervisor.start("retention", lambda: keep_retention(parts.store, clock))
+        parts.supervisor.start("retention", parts.services.retention.run)
+        parts.supervisor.start("erasures", parts.services.erasures.run)
+        parts.supervisor.start("look-up log", parts.services.look_heads.run)
         parts.supervisor.start("photos", partial(_keep_photos, parts.services.manifests))
         for name, run in (link.tasks() | parts.ship.tasks).items():
             parts.supervisor.start(name, run)
@@ -162,16 +165,6 @@ def _begin(tx: Tx, parts: wiring.Parts) -> None:
     )
 
 
-def last_time(tx: Tx) -> int:
-    """The latest time that was believed. Events do not count: a clock that had jumped may have dated them."""
-    return int(tx.meta(_MARK) or 0)
-
-
-def set_mark(tx: Tx, unix_s: int) -> None:
-    """Remember a believed time."""
-    tx.set_meta(_MARK, str(unix_s))
-
-
 async def confirm_clock(config: Config) -> int:
     """Believe the machine's clock as it stands, in place of what was believed before; returns its time.
 
@@ -185,9 +178,11 @@ async def confirm_clock(config: Config) -> int:
 
     def work(tx: Tx) -> None:
         tx.append_event(fact(EventType.CLOCK_CONFIRMED, reading.unix_s, believed_before_s=last_time(tx)))
+        tx.look_clock_confirmed()
         set_mark(tx, reading.unix_s)
+        confirm_in(tx, reading.unix_s)
 
-    store = SqliteStore.open(config.gateway.database)
+    store = SqliteStore.open(config.gateway.database, wiring.open_data_key(config, make=True))
     try:
         await store.write(work)
     finally:
@@ -202,15 +197,6 @@ async def _keep_mark(store: Store, clock: SystemClock) -> None:
         reading = clock.now()
         if reading.trusted:
             await store.write(partial(set_mark, unix_s=reading.unix_s))
-
-
-async def keep_retention(store: Store, clock: Clock, every_s: float = SWEEP_EVERY_S) -> None:
-    """Delete what has expired. A clock that is not believed deletes nothing."""
-    while True:
-        reading = clock.now()
-        if reading.trusted and (swept := await store.write(partial(sweep, now_s=reading.unix_s))):
-            _LOG.info("retention.swept rows=%d", swept)
-        await asyncio.sleep(every_s)
 
 
 async def _keep_photos(manifests: ManifestService) -> None:

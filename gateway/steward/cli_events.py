@@ -18,6 +18,7 @@ from steward.cli_common import ConfigOption, plain_errors
 from steward.domain.pastexport import DeedLine, Header
 from steward.domain.pasts import ShipDay
 from steward.services.pastexport import DeedExport
+from steward.wiring import open_data_key
 
 app = typer.Typer(
     name="events",
@@ -75,7 +76,7 @@ def export(
         day = ShipDay(gateway.day_start_hour, gateway.utc_offset_min * 60)
         for path in (deeds, *([] if catalogue is None else [catalogue])):
             check_new(path)
-        with snapshot(gateway.database) as tx:
+        with snapshot(gateway.database, open_data_key(settings)) as tx:
             reading = DeedExport(tx, OsEntropy(), settings.outlets, day)
             header = write_deeds(deeds, gateway.ship, f"steward {__version__}", day, _with_bar(reading))
             if catalogue is not None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from steward import config
-from steward.adapters import keyfile
+from steward.adapters import datakey, keyfile
 from steward.adapters.keyseal import KeySecret, write_private
 from steward.adapters.system import OsEntropy, SystemClock
 from steward.cli_common import plain_errors
@@ -21,6 +21,7 @@ from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 
 FIRST_TOKENS = "first-tokens.env"
 _TILL = "bar-1"
+_FILES = (config.CONFIG_DEFAULT, "passphrase", "keys.sealed", "data-key.sealed", "api-tokens.json", FIRST_TOKENS)
 
 _SETTINGS = """\
 # Steward gateway. Check with: steward check-config --config {file}
@@ -33,7 +34,8 @@ name = "gw1"                        # this gateway, if the ship has several
 # number = 1                        # the same as a number: written into the status of bands it encodes
 # data_dir = "data"                 # the database is in here
 # key_file = "keys.sealed"          # made by: steward keys new, or exported for this gateway's role
-# passphrase_file = "passphrase"    # what opens it, mode 0600
+# data_key_file = "data-key.sealed" # what guests' keys are wrapped with; this gateway's own, beside the key file
+# passphrase_file = "passphrase"    # what opens both, mode 0600
 # credential = "steward-keys"       # instead of passphrase_file: a systemd credential of this name
 # api_tokens_file = "api-tokens.json"
 # guest_url = "ship.example/t"      # where a guest's phone is led when it reads the band, without https://
@@ -164,7 +166,7 @@ def init(
     with plain_errors():
         path = folder / config.CONFIG_DEFAULT
         _make_folder(folder)
-        for name in (config.CONFIG_DEFAULT, "passphrase", "keys.sealed", "api-tokens.json", FIRST_TOKENS):
+        for name in _FILES:
             if (folder / name).exists():
                 raise ConfigError(str(folder / name), "exists and is never overwritten: choose an empty folder")
         text = _SETTINGS.format(file=path, ship=ship, site=site, port=port, till=_TILL)
@@ -174,13 +176,15 @@ def init(
         passphrase = secrets.token_urlsafe(32)
         write_private(folder / "passphrase", f"{passphrase}\n".encode(), replace=False)
         keys = keyfile.new_key_file(site, entropy, now_s)
-        keyfile.create(settings.gateway.key_file, keys, KeySecret.from_passphrase(passphrase), entropy)
+        secret = KeySecret.from_passphrase(passphrase)
+        keyfile.create(settings.gateway.key_file, keys, secret, entropy)
+        datakey.create(settings.gateway.data_key_file, secret, entropy)
         _first_tokens(settings.gateway.api_tokens_file, folder / FIRST_TOKENS, now_s)
         typer.echo(
             f"{folder}: settings, keys for site {site} and a token of each role are made.\n"
             f"Start:   steward run --config {shlex.quote(str(path))}\n"
             f"Tokens:  {folder / FIRST_TOKENS} (delete it once they are where they belong)\n"
-            f"Keep:    keys.sealed and passphrase, in two different safes"
+            f"Keep:    copies of keys.sealed and data-key.sealed in one safe, of passphrase in another"
         )
 
 

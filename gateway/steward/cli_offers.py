@@ -41,7 +41,7 @@ from steward.services.offers import OfferService
 from steward.web.explaining import PATH, Explained, explained, moment_s, served_by
 from steward.web.pages.language import Catalogue
 from steward.web.pages.whys import say
-from steward.wiring import offer_settings_of, open_key_ring
+from steward.wiring import offer_settings_of, open_data_key, open_key_ring
 from steward.wiring_models import make_rankers
 
 SHOWN_MAX = 10
@@ -160,7 +160,7 @@ def _from_store(settings: Config, outlet: str | None, ref: GuestRef, at: str | N
 async def _explain(settings: Config, place: Outlet, ref: GuestRef, at_s: int | None) -> Explanation:
     """With the rankers, rules and hold-out of the gateway itself."""
     keyring = open_key_ring(settings)
-    store = SqliteStore.open(settings.gateway.database)
+    store = SqliteStore.open(settings.gateway.database, open_data_key(settings))
     try:
         rankers, clock = make_rankers(settings, store), SystemClock()
         if rankers.watch is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from steward.config_aggregates import AggregatesSettings, read_aggregates
 from steward.config_desk import LogSettings, MonitorSettings, PurserSettings, read_log, read_monitor, read_purser
 from steward.config_holdout import read_holdout
 from steward.config_http import HttpSettings, read_http
@@ -21,6 +22,7 @@ from steward.config_link import BrokerSettings, LinkSettings, read_broker, read_
 from steward.config_models import ModelsSettings, read_models
 from steward.config_offers import OffersSettings, load_rules, read_offers
 from steward.config_outlets import OUTLET, OUTLET_RULE, OUTLETS_MAX, read_outlets
+from steward.config_privacy import PrivacySettings, read_privacy
 from steward.config_ship import ShipSettings, read_ship
 from steward.domain.ids import OutletId
 from steward.domain.outlets import Outlet
@@ -45,12 +47,15 @@ _TILL_RULE = "1 to 8 printable ASCII characters without spaces"
 _MATCH = re.compile(r"[^\x00-\x1f]{1,128}")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _GUEST_URL = re.compile(r"[A-Za-z0-9.-]{1,120}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]{0,60}){0,4}")
+_TAKEN_PATHS = frozenset(
+    {"", "crew", "healthz", "language", "me", "metrics", "privacy", "purser", "static", "v1", "verify"}
+)
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """This gateway. Exactly one of passphrase_file and credential opens the key file."""
+    """This gateway. Exactly one of passphrase_file and credential opens the key files."""
 
     ship: str
     site: int
@@ -58,6 +63,7 @@ class GatewaySettings:
     number: int  # written into a band's status: which gateway wrote it
     data_dir: Path
     key_file: Path
+    data_key_file: Path
     passphrase_file: Path | None
     credential: Path | None
     api_tokens_file: Path
@@ -68,6 +74,12 @@ class GatewaySettings:
     @property
     def database(self) -> Path:
         return self.data_dir / "steward.db"
+
+    @property
+    def guest_path(self) -> str:
+        """Where that page is on this gateway, if it is the one that serves it."""
+        _, slash, path = self.guest_url.partition("/")
+        return slash + path
 
     @property
     def sun_template(self) -> str:
@@ -125,6 +137,8 @@ class Config:
     offers: OffersSettings
     rules: Rules  # of suggestions, from the file that `offers` names
     holdout: HoldoutSettings
+    aggregates: AggregatesSettings
+    privacy: PrivacySettings
     models: ModelsSettings
     link: LinkSettings | None = None
     broker: BrokerSettings | None = None
@@ -159,6 +173,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         offers=offers,
         rules=load_rules(offers),
         holdout=read_holdout(root.table("holdout")),
+        aggregates=read_aggregates(root.table("aggregates")),
+        privacy=read_privacy(root.table("privacy")),
         models=read_models(root.table("models"), folder),
         link=link,
         broker=read_broker(root.table("broker"), folder, link, gateway.name),
@@ -196,13 +212,15 @@ def _gateway(table: Table, folder: Path, environ: Mapping[str, str]) -> GatewayS
     credential = table.optional_text("credential", _CREDENTIAL, "the name of a systemd credential")
     if passphrase is not None and credential is not None:
         table.fail("credential", "and passphrase_file are both set: keep the one that opens the key file")
+    key_file = path("key_file", "keys.sealed")
     settings = GatewaySettings(
         ship=table.text("ship", None, _NAME, _NAME_RULE),
         site=table.number("site", None, 1, 65535),
         name=table.text("name", "gw1", _NAME, _NAME_RULE),
         number=table.number("number", 1, 0, 65535),
         data_dir=path("data_dir", "data"),
-        key_file=path("key_file", "keys.sealed"),
+        key_file=key_file,
+        data_key_file=path("data_key_file", str(key_file.with_name("data-key.sealed"))),
         passphrase_file=None if credential else folder / (passphrase or "passphrase"),
         credential=credential_path(table, credential, environ) if credential else None,
         api_tokens_file=path("api_tokens_file", "api-tokens.json"),
@@ -216,7 +234,10 @@ def _gateway(table: Table, folder: Path, environ: Mapping[str, str]) -> GatewayS
 
 def _guest_url(table: Table) -> str:
     rule = "an address without https:// and without ? or #, such as ship.example/t"
-    return table.text("guest_url", "ship.example/t", _GUEST_URL, rule)
+    url = table.text("guest_url", "ship.example/t", _GUEST_URL, rule)
+    if url.partition("/")[2].partition("/")[0] in _TAKEN_PATHS:
+        table.fail("guest_url", f"is {url}, and its path is another page's: give it one of its own, such as /t")
+    return url
 
 
 def credential_path(table: Table, name: str, environ: Mapping[str, str] | None) -> Path:

@@ -84,6 +84,16 @@ class NotFound(RemoteError):
         self.name = name
 
 
+class Erased(NotFound):
+    """What was sealed for this guest cannot be read any more: its key was destroyed."""
+
+    code = "erased"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__("data left of the erased guest", ref)
+        self.ref = ref
+
+
 class Conflict(RemoteError):
     """The request contradicts what is already recorded."""
 

@@ -10,9 +10,11 @@ from functools import partial
 
 from bandwire.keys import K_META
 from steward import __version__
+from steward.adapters import datakey
 from steward.adapters.aes import HostAes
 from steward.adapters.certificates import end_of
 from steward.adapters.doorline import DoorLineActuator
+from steward.adapters.keyfile import RIGHTS, Role
 from steward.adapters.keyfile import load as load_key_file
 from steward.adapters.keyring import FileKeyRing
 from steward.adapters.keyseal import KeySecret
@@ -20,17 +22,25 @@ from steward.adapters.linkreader import LinkReader
 from steward.adapters.mqtt import MqttPipe
 from steward.adapters.pcscmatch import MatchedReader
 from steward.adapters.servertls import ServerTls
+from steward.adapters.sqlite.guestkeys import keys_path
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.system import OsEntropy
+from steward.adapters.vault import DataKey
 from steward.adapters.vitals import read_vitals
 from steward.config import Config, ReaderSettings
 from steward.domain.access import Place
 from steward.domain.ids import DoorId, OutletId, TillId
-from steward.errors import CertificateError, ConfigError
+from steward.domain.receipt import Issuer
+from steward.domain.retention import days_of_all, rules_of
+from steward.domain.topics import PEERS
+from steward.domain.usecases import REGISTER
+from steward.errors import CertificateError, ConfigError, KeyFileError
 from steward.ports import Clock, ClockReading, KeyRing, Store
 from steward.services.board import TapBoard
+from steward.services.browsersignal import BrowserSignal
 from steward.services.certificates import CertificateWatch
 from steward.services.checkin import CheckinService
+from steward.services.clockmark import last_time
 from steward.services.consents import ConsentService
 from steward.services.context import ContextService
 from steward.services.crew import CrewService
@@ -39,28 +49,40 @@ from steward.services.decisions import DecisionLog
 from steward.services.desk import PurserDesk
 from steward.services.doors import DoorService
 from steward.services.encoder import EncodeService, EncodeSettings
+from steward.services.erasure import ErasureService, Scene
 from steward.services.feed import TapFeed
 from steward.services.folio import FolioService
 from steward.services.health import HealthService, Machine, Versions
+from steward.services.lookheads import HeadSigner, LookHeads, RingSigner
+from steward.services.lookproof import LookProofs
 from steward.services.lookups import LookupService
 from steward.services.manifest import ManifestService
 from steward.services.modelfetch import ModelFetch
+from steward.services.mydata import MyData
 from steward.services.notes import NoteService
 from steward.services.offers import OfferService
+from steward.services.officer import OfficerDesk
+from steward.services.ownoffers import OwnOfferService
 from steward.services.payments import PaymentService, PaymentSettings
 from steward.services.pins import PinService
+from steward.services.receipts import Receipts
 from steward.services.recovery import RecoveryService
+from steward.services.requests import RequestService
+from steward.services.retention import Forget, RetentionService
 from steward.services.rulewatch import RuleWatch
 from steward.services.settling import SettleAll
 from steward.services.signals import SignalService
 from steward.services.situation import OfferSettings
 from steward.services.stock import StockService
 from steward.services.supervise import Supervisor, TaskState
+from steward.services.takeout import TakeoutService
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
 from steward.web.bundle import CertificateStatus, Front, Identity, ReaderStatus, Services
 from steward.web.tokens import TokenFile
+from steward.wiring_aggregates import make_aggregates
 from steward.wiring_fetch import make_fetch
+from steward.wiring_guest import make_guest
 from steward.wiring_link import Link
 from steward.wiring_models import Rankers, make_rankers
 from steward.wiring_ship import Ship, make_ship
@@ -97,12 +119,7 @@ class Parts:
 def open_key_ring(config: Config) -> FileKeyRing:
     """Unseal the key file. Raises KeyFileError, and ConfigError if it does not fit the settings."""
     settings = config.gateway
-    if settings.credential is not None:
-        secret = KeySecret.from_credential(settings.credential)
-    else:
-        assert settings.passphrase_file is not None
-        secret = KeySecret.from_passphrase_file(settings.passphrase_file)
-    ring = FileKeyRing(load_key_file(settings.key_file, secret), HostAes())
+    ring = FileKeyRing(load_key_file(settings.key_file, key_secret(config)), HostAes())
     if ring.site != settings.site:
         problem = f"is {settings.site}, but {settings.key_file} holds the keys of site {ring.site}: correct one of them"
         raise ConfigError(f"{config.file}: [gateway] site", problem)
@@ -114,6 +131,36 @@ def open_key_ring(config: Config) -> FileKeyRing:
                 f"export a key file of another role (steward keys export), or remove the reader",
             )
     return ring
+
+
+def open_data_key(config: Config, *, make: bool = False) -> DataKey:
+    """Unseal the data key. make: for a gateway that has none yet. Raises KeyFileError."""
+    path, keys = config.gateway.data_key_file, keys_path(config.gateway.database)
+    if path.exists():
+        return datakey.load(path, key_secret(config))
+    if keys.exists():
+        raise KeyFileError(
+            f"data key file {path} is missing: what is kept of guests is sealed by it ({keys}). Put it back from its "
+            f"copy; nothing else opens them"
+        )
+    if not make:
+        raise KeyFileError(
+            f"data key file {path} is missing: the gateway makes it at its first start, or run: steward migrate"
+        )
+    return datakey.create(path, key_secret(config), OsEntropy())
+
+
+def head_signer(keyring: KeyRing, data_key: DataKey) -> HeadSigner:
+    """The ship's key where the role holds it. Else one of this gateway's own: a stolen till signs for itself alone."""
+    return RingSigner(keyring) if RIGHTS[Role(keyring.role)].signs else data_key
+
+
+def key_secret(config: Config) -> KeySecret:
+    settings = config.gateway
+    if settings.credential is not None:
+        return KeySecret.from_credential(settings.credential)
+    assert settings.passphrase_file is not None
+    return KeySecret.from_passphrase_file(settings.passphrase_file)
 
 
 def open_tls(config: Config, now: ClockReading) -> ServerTls | None:
@@ -128,7 +175,13 @@ def open_tls(config: Config, now: ClockReading) -> ServerTls | None:
 
 
 def build(
-    config: Config, store: Store, clock: Clock, keyring: KeyRing, link: Link, ship_pipe: MqttPipe | None = None
+    config: Config,
+    store: Store,
+    clock: Clock,
+    keyring: KeyRing,
+    data_key: DataKey,
+    link: Link,
+    ship_pipe: MqttPipe | None = None,
 ) -> Parts:
     """Make everything and connect nothing."""
     entropy, aes, board = OsEntropy(), HostAes(), TapBoard()
@@ -148,10 +201,13 @@ def build(
     machine = _machine(config, store, keyring, supervisor)
     feed = TapFeed()
     folio, lookups = FolioService(store, clock, payment_settings, ship.allowances), LookupService(store, clock, feed)
+    heads = LookHeads(store, clock, head_signer(keyring, data_key), settings.ship, settings.name, board.alert)
     stations = {r.name: OutletId(str(r.outlet)) for r in config.readers if r.purpose == "crew"}
     crew = CrewService(store, clock, entropy, pins, config.outlets, stations)
     rankers = make_rankers(config, store)
     offer_settings = offer_settings_of(config, keyring)
+    receipts = Receipts(store, keyring, _issuer(config, keyring))
+    offers = OfferService(store, clock, entropy, rankers.ranking, config.rules, offer_settings)
 
     def handler(reader: ReaderSettings) -> TapHandler:
         if reader.purpose == "door":
@@ -167,10 +223,16 @@ def build(
         TapLoop(device, _place(config, reader), handler(reader), clock, actuator, board)
         for reader, device in zip(config.readers, readers, strict=True)
     )
+    erasures = ErasureService(store, clock, keyring, _scene(config, ship))
+    forget = None if ship.follows else partial(erasures.erase, by="retention")
+    guest = make_guest(
+        config, store, clock, entropy, keyring, aes, pins, feed, payments, payment_settings, ship.follows
+    )
     services = Services(
         identity=_identity(config, keyring, clock),
         store=store,
         clock=clock,
+        keys=keyring,
         checkin=CheckinService(store, clock, entropy, pins, config.zones, ship.follows),
         manifests=ManifestService(
             store, clock, entropy, config.zones, config.outlets.keys(), settings.utc_offset_min * 60, ship.follows
@@ -179,17 +241,33 @@ def build(
         payments=payments,
         folio=folio,
         lookups=lookups,
+        look_heads=heads,
+        look_proofs=LookProofs(store, clock, heads),
         desk=PurserDesk(store, clock, lookups, payments),
+        requests=RequestService(store, clock, entropy, lookups, settings.utc_offset_min * 60, ship.follows),
+        officer=OfficerDesk(store, clock, lookups),
+        retention=make_retention(config, store, clock, forget),
         settling=SettleAll(store, clock, folio),
+        aggregates=make_aggregates(config, store, clock, ship.follows),
         notes=NoteService(store, clock, entropy),
         recovery=RecoveryService(store, clock, entropy),
-        offers=OfferService(store, clock, entropy, rankers.ranking, config.rules, offer_settings),
+        offers=offers,
+        own_offers=OwnOfferService(store, offers),
         rule_watch=RuleWatch(config.rules),
         stock=StockService(store, clock, offer_settings),
         consents=ConsentService(store, clock, ship.follows),
+        receipts=receipts,
+        erasures=erasures,
+        takeouts=TakeoutService(store, clock, receipts, pins, settings.ship, settings.name),
+        browser_signal=BrowserSignal(store, clock, ship.follows),
+        my_data=MyData(store, clock, ship.follows),
         signals=SignalService(store, clock, ship.follows),
         context=ContextService(store, clock, ship.follows),
         crew=crew,
+        guest_access=guest.access,
+        own_band=guest.band,
+        own_folio=guest.folio,
+        no_tracking=guest.no_tracking,
         feed=feed,
         board=board,
         machine=machine,
@@ -224,6 +302,19 @@ def offer_settings_of(config: Config, keyring: KeyRing) -> OfferSettings:
     return OfferSettings(config.gateway.day_start_hour, config.gateway.utc_offset_min * 60, decisions)
 
 
+def _scene(config: Config, ship: Ship) -> Scene:
+    members = () if config.ship is None else tuple(member.name for member in config.ship.members)
+    return Scene(config.gateway.ship, config.gateway.name, members, config.link is not None, ship.follows)
+
+
+def make_retention(config: Config, store: Store, clock: Clock, forget: Forget | None = None) -> RetentionService:
+    """Whoever is to hear of an event must have acknowledged it before its time of keeping may end it."""
+    follows = config.ship is not None and not config.ship.members
+    has = (config.link is not None, follows)
+    peers = [peer for peer, is_there in zip(PEERS, has, strict=True) if is_there]
+    return RetentionService(store, clock, rules_of(REGISTER), peers, last_time, forget, days_of_all(REGISTER))
+
+
 def _certificates(config: Config, tls: ServerTls | None, clock: Clock) -> CertificateWatch:
     ends: dict[str, Callable[[], int]] = {}
     if tls is not None:
@@ -246,6 +337,12 @@ def _machine(config: Config, store: Store, keyring: KeyRing, supervisor: Supervi
         lambda: read_vitals(config.gateway.database, store),
         supervisor.statuses,
     )
+
+
+def _issuer(config: Config, keyring: KeyRing) -> Issuer:
+    """Who answers for the data: by its name if the settings say it, else the ship."""
+    ship, privacy = config.gateway.ship, config.privacy
+    return Issuer(keyring.site, ship, privacy.controller or ship, privacy.contact or privacy.officer)
 
 
 def _identity(config: Config, keyring: KeyRing, clock: Clock) -> Identity:

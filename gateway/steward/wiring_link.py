@@ -16,12 +16,15 @@ from steward.adapters.dial import ClientTls
 from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.config import Config
 from steward.config_link import BrokerSettings, LinkSettings, TlsFiles
+from steward.domain.recipients import Projection
 from steward.domain.topics import down_topic, link_topic
+from steward.domain.usecases import REGISTER
 from steward.errors import CertificateError, ConfigError, StoreUnavailable
 from steward.ports import Clock, Entropy, Store, Tx
 from steward.ports.sync import PipeMessage
 from steward.services.downlink import DownlinkService, DownlinkSettings
 from steward.services.fromshore import APPLIERS
+from steward.services.lookwitness import witness_applier
 from steward.services.router import MessageRouter
 from steward.services.uplink import UplinkService, UplinkSettings
 from steward.web.bundle import LinkStatus
@@ -187,11 +190,15 @@ def _shore_link(
             gateway=own.name,
             peer=SHORE,
             version=__version__,
+            projection=Projection.by(REGISTER.shore_fields),
             budget={cls: kib * KIB for cls, kib in link.budget_kib_per_day.items()},
             utc_offset_s=own.utc_offset_min * 60,
         ),
     )
-    downlink = DownlinkService(store, clock, DownlinkSettings(own.ship, link.shore_keys), APPLIERS)
+    witness = witness_applier(own.ship, own.name, link.shore_keys)
+    downlink = DownlinkService(
+        store, clock, DownlinkSettings(own.ship, link.shore_keys), {**APPLIERS, "witness": witness}
+    )
     router = MessageRouter(pipe, uplink.overheard)
     router.on(uplink.topic, uplink.receive)
 

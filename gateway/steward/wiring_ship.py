@@ -11,6 +11,7 @@ from steward import __version__
 from steward.adapters.mqtt import MqttPipe
 from steward.config import Config
 from steward.config_ship import ShipSettings
+from steward.domain.recipients import WHOLE
 from steward.domain.replica import MemberRole
 from steward.errors import ConfigError
 from steward.ports import Clock, Entropy, KeyRing, Store
@@ -96,7 +97,7 @@ def make_ship(
     settings, role = replace(settings, on_allowance=True), MemberRole(keyring.role)
     desk = EscrowDesk(store, clock, entropy, ChargeBook(settings), wanted) if role is MemberRole.TILL else None
     replica = Replica(own.ship, own.name, role, store, clock, entropy, keyring, pipe, desk)
-    said = UplinkSettings(own.ship, own.name, PEER, __version__, utc_offset_s=own.utc_offset_min * 60)
+    said = UplinkSettings(own.ship, own.name, PEER, __version__, WHOLE, utc_offset_s=own.utc_offset_min * 60)
     uplink = UplinkService(store, clock, entropy, pipe, said)
     router = MessageRouter(pipe, uplink.overheard)
     router.on(replica.topic, replica.receive)

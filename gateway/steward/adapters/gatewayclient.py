@@ -101,9 +101,13 @@ class GatewayClient:
         """The answer's JSON; a query of None is left out. Raises GatewayRefused."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The answer's JSON. Asked once: what it does may cost something. Raises GatewayRefused."""
+        return self._ask("POST", path, tries=1, json=dict(body))
+
+    def _ask(self, method: str, path: str, tries: int = TRIES_MAX, **more: Any) -> Any:
         """The answer's JSON. Raises GatewayRefused."""
-        for tries_left in range(TRIES_MAX - 1, -1, -1):
+        for tries_left in range(tries - 1, -1, -1):
             try:
                 answer = self._http.request(method, path, **more)
             except httpx.HTTPError as error:

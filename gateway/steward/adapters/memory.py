@@ -15,12 +15,17 @@ from steward.adapters.memory_condition import MemoryConditionTx
 from steward.adapters.memory_context import MemoryContextTx
 from steward.adapters.memory_decisions import MemoryDecisionTx
 from steward.adapters.memory_desk import MemoryDeskTx
+from steward.adapters.memory_erasure import MemoryErasureTx
+from steward.adapters.memory_guestaccess import MemoryGuestAccessTx
 from steward.adapters.memory_manifest import MemoryManifestTx
+from steward.adapters.memory_privacy import MemoryPrivacyTx
 from steward.adapters.memory_service import MemoryServiceTx
 from steward.adapters.memory_ship import MemoryShipTx
 from steward.adapters.memory_stock import MemoryStockTx
-from steward.adapters.memory_sync import EventLog, MemorySyncTx
+from steward.adapters.memory_sync import EventLog
 from steward.adapters.memory_tables import Parts, Tables
+from steward.adapters.memory_vault import MemoryVaultTx
+from steward.adapters.store_erasures import FORGOTTEN
 from steward.adapters.store_jobs import Job
 from steward.adapters.store_rules import (
     check_charge,
@@ -28,7 +33,10 @@ from steward.adapters.store_rules import (
     check_posting_count,
     guest_of_account,
 )
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import KEY_BYTES, DataKey, KeyChanges, MemoryChest, TxKeys
 from steward.domain.charges import Charge, ChargeState
+from steward.domain.erasure import Part
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, CabinStay, Guest, KeyChange
 from steward.domain.ids import AccountId, GuestRef, OutletId, TapId, TillId, TransactionId, Uid
@@ -65,11 +73,15 @@ class _State:
         self.meta: dict[str, str] = {}
 
 
-class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx, MemoryContextTx, MemoryStockTx):
+class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx, MemoryContextTx, MemoryStockTx, MemoryGuestAccessTx):
     """Of guest service, and what was decided in it."""
 
 
-class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, MemoryShipTx, MemoryConditionTx, Tables):
+class _RecordsTx(MemoryShipTx, MemoryConditionTx, MemoryErasureTx):
+    """Of what the ship's gateways share, bands' batteries, and what is forgotten."""
+
+
+class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemoryPrivacyTx, MemoryVaultTx, _RecordsTx, Tables):
     """One transaction on the state, with an undo log."""
 
     @property
@@ -84,6 +96,8 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, Me
         posted = state.currencies.get(guest_account(guest.ref), ())
         if any(other != guest.currency for other in posted):
             raise Conflict("ledger: a guest's account has one currency")
+        self._check_not_erased(guest.ref)
+        self._stamp(guest.ref, "guest", guest.ref)
         self._put(state.guests, guest.ref, guest)
         self._told(Kind.GUEST, guest.ref)
 
@@ -96,7 +110,23 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemorySyncTx, Me
     def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
         return [guest for _, guest in sorted(self._state.guests.items()) if stay in guest.cabins]
 
+    def party(self, booking: str) -> Sequence[Guest]:
+        return [guest for _, guest in sorted(self._state.guests.items()) if guest.booking == booking]
+
+    def _check_not_erased(self, ref: GuestRef) -> None:
+        erasure = self.erasure(ref)
+        if erasure is not None and erasure.part is Part.ALL:
+            raise Conflict(FORGOTTEN)
+
+    def drop_guest_rows(self, ref: GuestRef) -> None:
+        state = self._state
+        self._drop(state.guests, ref)
+        self._drop(state.serials, ref)
+        for band in self.bands_of(ref):
+            self._drop(state.bands, band.uid)
+
     def put_band(self, band: Band) -> None:
+        self._check_not_erased(band.guest)
         self._put(self._state.bands, band.uid, band)
         self._told(Kind.BAND, band.uid)
         self._band_changed(band)
@@ -278,21 +308,25 @@ class MemoryStore:
 
     def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1) -> None:
         self._parts = Parts()
+        self._entropy = OsEntropy()
+        self._chest = MemoryChest(DataKey(self._entropy.token_bytes(KEY_BYTES)))
         self._parts.part(EventLog).epoch = first_epoch
         self._queue: deque[Job[Tx]] = deque()
         self._queue_max = queue_max
         self._closed = False
 
     def restored(self, epoch: int, at_s: int) -> MemoryStore:
-        """What restoring a backup of this moment gives: a copy that goes on in a later epoch."""
+        """What restoring a backup of this moment gives: a copy that goes on in a later epoch.
+
+        The keys are no part of a backup: whoever is erased meanwhile, in either store, cannot be read in the other.
+        """
         store = MemoryStore(queue_max=self._queue_max)
         store._parts = copy.deepcopy(self._parts)
         log = store._parts.part(EventLog)
         facts = {"epoch": epoch, "backup_epoch": log.epoch, "backup_seq": len(log.rows.get(log.epoch, ()))}
         log.epoch = epoch
-        tx = MemoryTx(store._parts, read_only=False)
-        tx.append_event(fact(EventType.STORE_RESTORED, at_s, **facts))
-        tx.end(keep=True)
+        store._chest = self._chest
+        store._do(lambda tx: tx.append_event(fact(EventType.STORE_RESTORED, at_s, **facts)))
         return store
 
     async def write(self, work: Callable[[Tx], T]) -> T:
@@ -315,7 +349,7 @@ class MemoryStore:
 
     def look(self, work: Callable[[Tx], T]) -> T:
         """The same at once, and also of a store that was closed: for whoever checks what is left in it."""
-        tx = MemoryTx(self._parts, read_only=True)
+        tx = MemoryTx(self._parts, TxKeys(self._chest, self._entropy), read_only=True)
         try:
             return work(tx)
         finally:
@@ -334,11 +368,20 @@ class MemoryStore:
         done = []
         while self._queue:
             job = self._queue.popleft()
-            tx = MemoryTx(self._parts, read_only=False)
-            tx.end(keep=job.run(tx))
+            self._do(job.run)
             done.append(job)
         for job in done:
             job.resolve()
+
+    def _do(self, work: Callable[[MemoryTx], object]) -> None:
+        """Run a closure in a transaction of its own. If it returns False, nothing of it is kept."""
+        keys = TxKeys(self._chest, self._entropy, KeyChanges())
+        tx = MemoryTx(self._parts, keys, read_only=False)
+        keep = work(tx) is not False
+        tx.end(keep=keep)
+        if keep:
+            self._chest.keep(keys.changes.made)
+            self._chest.forget(keys.changes.destroyed, keys.changes.dropped)
 
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
-"""Consent per guest and purpose, and its history: ports.service.ConsentTx in memory."""
+"""Consent per guest and purpose, its history and what stood behind it: ConsentTx and BasisTx in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from steward.adapters.memory_tables import Tables
-from steward.domain.consent import Consent, ConsentPurpose
+from steward.domain.consent import Basis, Consent, ConsentPurpose
 from steward.domain.ids import GuestRef
 from steward.domain.replica import Kind
 from steward.errors import Conflict
@@ -18,6 +18,10 @@ class ConsentState:
     def __init__(self) -> None:
         self.consents: dict[tuple[GuestRef, ConsentPurpose], Consent] = {}
         self.history: dict[GuestRef, tuple[Consent, ...]] = {}
+        self.notices: dict[str, str] = {}
+        self.bases: dict[GuestRef, dict[tuple[ConsentPurpose, int], Basis]] = {}
+        self.objections: dict[GuestRef, int] = {}
+        self.own_words: dict[GuestRef, int] = {}
 
 
 class MemoryConsentTx(Tables):
@@ -54,3 +58,42 @@ class MemoryConsentTx(Tables):
         for purpose in ConsentPurpose:
             self._drop(state.consents, (ref, purpose))
         self._drop(state.history, ref)
+        self._drop(state.bases, ref)
+        self._drop(state.objections, ref)
+        self._drop(state.own_words, ref)
+
+    # what stood behind it
+
+    def put_notice(self, digest: str, document: str) -> None:
+        if len(digest) != 64 or not document:
+            raise Conflict("consent: a notice has words, and the SHA-256 of them")
+        notices = self._part(ConsentState).notices
+        if digest not in notices:
+            self._put(notices, digest, document)
+
+    def notice(self, digest: str) -> str | None:
+        return self._part(ConsentState).notices.get(digest)
+
+    def put_basis(self, basis: Basis) -> None:
+        state, key = self._part(ConsentState), (basis.purpose, basis.version)
+        known = state.bases.get(basis.guest, {})
+        if not basis.guest or basis.notice not in state.notices or key in known:
+            raise Conflict("consent: what stood behind it stays as it was, and names a notice that is kept")
+        self._put(state.bases, basis.guest, {**known, key: basis})
+
+    def bases_of(self, ref: GuestRef) -> Mapping[tuple[ConsentPurpose, int], Basis]:
+        return dict(self._part(ConsentState).bases.get(ref, {}))
+
+    def put_browser_objection(self, ref: GuestRef, at_s: int) -> None:
+        state = self._part(ConsentState)
+        if ref not in state.objections:
+            self._put(state.objections, ref, at_s)
+
+    def browser_objection(self, ref: GuestRef) -> int | None:
+        return self._part(ConsentState).objections.get(ref)
+
+    def put_own_words(self, ref: GuestRef, at_s: int) -> None:
+        self._put(self._part(ConsentState).own_words, ref, at_s)
+
+    def own_words(self, ref: GuestRef) -> int | None:
+        return self._part(ConsentState).own_words.get(ref)

@@ -58,6 +58,10 @@ class MemoryDecisionTx(Tables):
         found = sorted((seq, decision.offer) for seq, decision in self._decisions.log.values() if seq > after_seq)
         return [self._logged(offer) for _, offer in found[: max(limit, 0)]]
 
+    def decisions_of(self, ref: GuestRef, limit: int) -> Sequence[LoggedDecision]:
+        own = sorted((seq, made.offer) for seq, made in self._decisions.log.values() if made.guest == ref)
+        return [self._logged(offer) for _, offer in own[::-1][: max(limit, 0)]]
+
     def forget_decisions(self, before_s: int, limit: int) -> int:
         state = self._decisions
         newest = max((decision.at_s for _, decision in state.log.values()), default=0)

@@ -59,4 +59,5 @@ class MemoryManifestTx(MemoryLookUpTx):
 
     def _shown(self, sha256: str) -> Photo | None:
         """The photo of any guest with this hash."""
-        return next((photo for photo in self._part(LookUpState).photos.values() if photo.sha256 == sha256), None)
+        shown = self._part(LookUpState).photos
+        return next((photo for ref, photo in shown.items() if photo.sha256 == sha256 and self._photo(ref)), None)

@@ -51,7 +51,7 @@ class MemoryShipTx(Tables):
             if len(found) >= limit:
                 break
             kind, name = ship.log[revision]
-            if ship.changed[kind, name] == revision:
+            if ship.changed.get((kind, name)) == revision:
                 found.append(Change(revision, kind, name))
         return found
 

@@ -6,15 +6,20 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from steward.adapters.memory_tables import Tables
+from steward.adapters.store_register import check_declared
 from steward.adapters.store_rules import (
     BYTES_DAYS_KEPT,
     DOWNS_KEPT,
+    ReadOnlyError,
     check_down,
     decode_payload,
     encode_payload,
+    event_kind,
 )
-from steward.domain.events import EventType, NewEvent, StoredEvent
-from steward.errors import Conflict
+from steward.adapters.vault import OVERHEAD_BYTES
+from steward.domain.events import ERASED_PAYLOAD, EventType, NewEvent, Scalar, StoredEvent, guest_of
+from steward.domain.ids import GuestRef
+from steward.errors import Conflict, Erased
 from steward.ports.sync import DownRecord
 
 Row = tuple[EventType, int, bytes]
@@ -26,6 +31,7 @@ class EventLog:
     def __init__(self) -> None:
         self.epoch = 1
         self.rows: dict[int, dict[int, Row]] = {}
+        self.guests: dict[tuple[int, int], GuestRef] = {}  # with whose key the payload at (epoch, seq) is sealed
         self.seqs: dict[tuple[int, int], list[int]] = {}
 
 
@@ -53,10 +59,20 @@ class MemorySyncTx(Tables):
     # the event log
 
     def append_event(self, event: NewEvent) -> int:
+        check_declared(event)
         log = self._log
         rows = log.rows.setdefault(log.epoch, {})
-        seq = len(rows) + 1
-        self._put(rows, seq, (event.type, event.at_s, encode_payload(event.payload)))
+        seq, payload, named = len(rows) + 1, encode_payload(event.payload), guest_of(event.payload)
+        if self._read_only:
+            raise ReadOnlyError
+        if named is not None:
+            guest = GuestRef(named)
+            try:
+                payload = self._keys.seal(guest, event_kind(log.epoch, seq), payload)
+                self._put(log.guests, (log.epoch, seq), guest)
+            except Erased:
+                payload = encode_payload(ERASED_PAYLOAD)
+        self._put(rows, seq, (event.type, event.at_s, payload))
         self._add(log.seqs, (log.epoch, int(event.type) // 100), seq)
         return seq
 
@@ -94,8 +110,16 @@ class MemorySyncTx(Tables):
         found = []
         for seq in seqs:
             kind, at_s, payload = rows[seq]
-            found.append(StoredEvent(epoch, seq, kind, at_s, decode_payload(payload)))
+            found.append(StoredEvent(epoch, seq, kind, at_s, self._opened(epoch, seq, payload)))
         return found
+
+    def _opened(self, epoch: int, seq: int, payload: bytes) -> Mapping[str, Scalar]:
+        guest = self._log.guests.get((epoch, seq))
+        try:
+            plain = payload if guest is None else self._keys.unseal(guest, event_kind(epoch, seq), payload)
+        except Erased:
+            return ERASED_PAYLOAD
+        return decode_payload(plain)
 
     # what a peer has
 
@@ -112,8 +136,11 @@ class MemorySyncTx(Tables):
     def sizes_of(self, cls: int, epoch: int, after_seq: int, limit: int) -> tuple[int, int, int]:
         rows, seqs = self._log.rows.get(epoch, {}), self._log.seqs.get((epoch, cls), [])
         first = bisect_right(seqs, after_seq)
-        found = [rows[seq] for seq in seqs[first : first + max(limit, 0)]]
-        return len(found), sum(len(payload) for *_, payload in found), min((at_s for _, at_s, _ in found), default=0)
+        seqs = seqs[first : first + max(limit, 0)]
+        found = [rows[seq] for seq in seqs]
+        sealing = OVERHEAD_BYTES * sum((epoch, seq) in self._log.guests for seq in seqs)  # it travels open
+        size = sum(len(payload) for *_, payload in found) - sealing
+        return len(found), size, min((at_s for _, at_s, _ in found), default=0)
 
     def compared(self, peer: str, epoch: int) -> int:
         return self._sync.compared.get((peer, epoch), 0)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
+from steward.adapters.vault import TxKeys
+from steward.domain.ids import GuestRef
+from steward.errors import Erased
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,10 +29,18 @@ class Parts:
         return found
 
 
+class Stamps:
+    """Beside a row that is about a guest: its name, sealed with the guest's key."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], bytes] = {}
+
+
 class Tables:
     """Changes of one transaction, each with what undoes it."""
 
-    def __init__(self, parts: Parts, *, read_only: bool) -> None:
+    def __init__(self, parts: Parts, keys: TxKeys, *, read_only: bool) -> None:
+        self._keys = keys
         self._parts: Parts | None = parts
         self._read_only = read_only
         self._undo: list[Callable[[], None]] = []
@@ -47,6 +58,25 @@ class Tables:
         if self._parts is None:
             raise TransactionOverError
         return self._parts.part(kind)
+
+    def _stamp(self, ref: GuestRef, kind: str, row: str) -> None:
+        """Rows are objects here and stay so. One whose stamp does not open any more reads as if it were not there.
+
+        Raises Erased.
+        """
+        self._put(self._part(Stamps).rows, (kind, row), self._keys.seal(ref, kind, row.encode()))
+
+    def _holds(self, ref: GuestRef, kind: str, row: str) -> bool:
+        """Whether this row was stamped, and can still be read."""
+        stamp = self._part(Stamps).rows.get((kind, row))
+        try:
+            return stamp is not None and self._keys.unseal(ref, kind, stamp) == row.encode()
+        except Erased:
+            return False
+
+    def _check_writes(self) -> None:
+        if self._read_only:
+            raise ReadOnlyError
 
     def _put(self, table: dict[K, V], key: K, value: V) -> None:
         if self._read_only:

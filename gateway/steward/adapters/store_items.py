@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
+import cbor2
+
 from steward.domain.catalogue import Hours, Item, ItemId
 from steward.domain.ids import OutletId
 from steward.domain.profiles import AgeGroup, Allergen, Diet
@@ -50,6 +52,16 @@ def decode_item(id_: str, outlet: str, body: str) -> Item:
         hours=tuple(Hours(from_min, to_min) for from_min, to_min in values["hours"]),
         edible=values["edible"],
     )
+
+
+def encode_pair(first: str, second: str) -> bytes:
+    """Two texts that are sealed together."""
+    return cbor2.dumps([first, second])
+
+
+def decode_pair(plain: bytes) -> tuple[str, str]:
+    first, second = cbor2.loads(plain)
+    return first, second
 
 
 def encode_named(named: Iterable[tuple[ItemId, int]]) -> str:

@@ -56,6 +56,11 @@ def encode_payload(payload: Mapping[str, Scalar]) -> bytes:
     return encoded
 
 
+def event_kind(epoch: int, seq: int) -> str:
+    """As what an event's payload is sealed: it opens at its own place in the log alone."""
+    return f"event {epoch} {seq}"
+
+
 def decode_payload(encoded: bytes) -> dict[str, Scalar]:
     """Raises ValueError for bytes that are no such payload."""
     try:

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
 Scalar = str | int | bool | bytes | None
+
+# What is left of an event's payload once its guest was erased, or its time was over.
+ERASED_PAYLOAD: Mapping[str, Scalar] = MappingProxyType({"erased": True})
 
 
 class EventType(IntEnum):
@@ -36,6 +40,11 @@ class EventType(IntEnum):
     CONSENT_GIVEN = 115  # by a guest, to one purpose
     CONSENT_WITHDRAWN = 116
     SIGNAL_SET = 117  # a guest switched a signal of their suggestions off, or on again
+    GUEST_ERASED = 118  # key destroyed, rows deleted; what the law keeps is apart
+    GUEST_SIGNED_IN = 119  # to their own page, by the band and a phone, or with the PIN besides
+    REQUEST_OPENED = 120  # a guest asks for a right of theirs: the statutory clock runs
+    REQUEST_CLOSED = 121
+    DATA_EXPORTED = 122  # a guest took their data with them
     BAND_FROZEN = 201
     OLD_DOOR_OPENED = 202  # DOOR_OPENED and DOOR_REFUSED, in logs from when a freeze had to queue behind them
     OLD_DOOR_REFUSED = 203
@@ -46,6 +55,7 @@ class EventType(IntEnum):
     PEER_DIVERGED = 208  # the same event number with other content
     RECOVERY_OPENED = 209  # service recovery: a guest to be helped, not sold to
     RECOVERY_CLOSED = 210
+    INCIDENT_DECLARED = 211  # something was lost or stolen: whose data and which keys were on it
     CHARGE_POSTED = 301
     CHARGE_HELD = 302
     CHARGE_REFUSED = 303
@@ -68,6 +78,9 @@ class EventType(IntEnum):
     ITINERARY_SET = 405
     ITEM_GONE = 406  # sold out or full, until some time
     ITEM_BACK = 407  # to be had again
+    RETENTION_RUN = 408  # what had expired was deleted
+    LOOK_HEAD_SIGNED = 409  # the look-up log's tree so far: size and root, for the witness ashore
+    AGGREGATE_ANSWERED = 410  # a question over many guests: its noisy answer, and what it cost of the voyage's budget
     LOOKED_UP = 501  # who read what of a guest, for what
     NOTE_ADDED = 502
     NOTE_REMOVED = 503
@@ -104,3 +117,14 @@ class StoredEvent:
 def fact(type_: EventType, at_s: int, **payload: Scalar) -> NewEvent:
     """A new event, its payload by keyword."""
     return NewEvent(type_, at_s, payload)
+
+
+def is_erased(event: NewEvent | StoredEvent) -> bool:
+    """Whether nothing is left of this event but that there was one."""
+    return dict(event.payload) == ERASED_PAYLOAD
+
+
+def guest_of(payload: Mapping[str, Scalar]) -> str | None:
+    """The guest whom an event's payload names, with whose key it is sealed."""
+    guest = payload.get("guest")
+    return guest if isinstance(guest, str) and guest else None

@@ -15,6 +15,7 @@ from steward.domain.cborwire import NotPlain, plain_loads
 from steward.domain.charges import DESCRIPTION_MAX
 from steward.domain.consent import Consent, ConsentPurpose, Source
 from steward.domain.context import PortCall, PortCalls, StayCompany, WeatherWord, port_calls_problem
+from steward.domain.erasure import Part
 from steward.domain.features import Company, Signal, Weather
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits, PinHash
 from steward.domain.ids import GuestRef, OutletId, TapId, Uid
@@ -28,6 +29,7 @@ from steward.domain.replica import (
     ChangeSet,
     Counter,
     Deny,
+    Forgotten,
     Kind,
     Position,
     Row,
@@ -36,6 +38,7 @@ from steward.domain.replica import (
 )
 from steward.domain.signals import Switch
 from steward.domain.stock import Gone, StockWord
+from steward.domain.untracked import Untracked
 
 VERSION = 1
 CHANGES_BYTES_MAX = 256 * 1024
@@ -234,6 +237,16 @@ def _stock(outlet: Any, item: Any, gone: Any, said_s: Any, until_s: Any) -> Stoc
     return StockWord(OutletId(_text(outlet)), ItemId(_text(item)), held, said_s, until_s)
 
 
+def _untracked(ref: Any, on: Any, at_s: Any, version: Any) -> Untracked:
+    _counts(at_s, version)
+    return Untracked(GuestRef(_text(ref)), _flag(on), at_s, version)
+
+
+def _forgotten(ref: Any, certificate: Any, part: Any, at_s: Any) -> Forgotten:
+    _counts(part, at_s)
+    return Forgotten(GuestRef(_text(ref)), _text(certificate), Part(part), at_s)
+
+
 def _report(ref: Any, *figures: Any) -> Report:
     if not all(type(figure) is int for figure in figures):
         raise ValueError("a figure is no whole number")
@@ -279,6 +292,8 @@ _KIND_OF: Mapping[type, Kind] = MappingProxyType(
         WeatherWord: Kind.WEATHER,
         PortCalls: Kind.PORT_CALLS,
         StockWord: Kind.STOCK,
+        Untracked: Kind.UNTRACKED,
+        Forgotten: Kind.ERASED,
     }
 )
 _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
@@ -296,5 +311,7 @@ _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
         Kind.WEATHER: _weather,
         Kind.PORT_CALLS: _port_calls,
         Kind.STOCK: _stock,
+        Kind.UNTRACKED: _untracked,
+        Kind.ERASED: _forgotten,
     }
 )

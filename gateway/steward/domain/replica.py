@@ -17,11 +17,13 @@ from types import MappingProxyType
 from steward.domain.allowance import Grant, Report
 from steward.domain.consent import Consent
 from steward.domain.context import PortCalls, StayCompany, WeatherWord
+from steward.domain.erasure import Part
 from steward.domain.guests import Band, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.signals import Switch
 from steward.domain.stock import StockWord
 from steward.domain.topics import ROOT, is_name
+from steward.domain.untracked import Untracked
 from steward.errors import RemoteError
 
 ROWS_MAX = 400  # of a change set
@@ -63,6 +65,8 @@ class Kind(IntEnum):
     WEATHER = 11
     PORT_CALLS = 12
     STOCK = 13
+    ERASED = 14
+    UNTRACKED = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +103,27 @@ class Counter:
     value: int
 
 
-Context = Switch | StayCompany | WeatherWord | PortCalls  # of suggestions
-Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent | Context | StockWord
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A guest is to be forgotten, so far. Nothing that is told later brings back what this takes away."""
 
+    ref: GuestRef
+    certificate: str
+    part: Part
+    at_s: int
+
+
+Context = Switch | StayCompany | WeatherWord | PortCalls  # of suggestions
+Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent | Context | StockWord | Untracked | Forgotten
+
+_AT_DOORS = frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.UNTRACKED, Kind.ERASED})
 _SUGGESTIONS = frozenset({Kind.CONSENT, Kind.SIGNAL, Kind.COMPANY, Kind.WEATHER, Kind.PORT_CALLS})
 
 _TOLD: Mapping[MemberRole, frozenset[Kind]] = MappingProxyType(
     {
-        MemberRole.DOOR: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL}),
+        MemberRole.DOOR: _AT_DOORS,
         MemberRole.TILL: frozenset(Kind),
-        MemberRole.ENCODER: frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.GUEST, Kind.BAND}) | _SUGGESTIONS,
+        MemberRole.ENCODER: _AT_DOORS | {Kind.GUEST, Kind.BAND} | _SUGGESTIONS,
     }
 )
 

@@ -11,15 +11,20 @@ from steward.domain.events import NewEvent, StoredEvent
 from steward.domain.guests import Band, BandState, CabinStay, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction
+from steward.ports.basis import BasisTx
 from steward.ports.condition import ConditionTx
 from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
+from steward.ports.erasure import ErasureTx
+from steward.ports.guestaccess import GuestAccessTx
 from steward.ports.manifest import ManifestTx
+from steward.ports.privacy import PrivacyTx
 from steward.ports.service import ServiceTx
 from steward.ports.ship import ShipTx
 from steward.ports.stock import StockTx
 from steward.ports.sync import SyncTx
+from steward.ports.vault import VaultTx
 
 T = TypeVar("T")
 
@@ -104,6 +109,19 @@ class KeyRing(Protocol):
 
     def verify_lan(self, version: int, message: bytes, signature: bytes) -> bool: ...
 
+    def sign_record(self, kind: str, message: bytes, version: int | None = None) -> tuple[int, bytes]:
+        """The key version, the newest unless told, and its signature over a record of this kind: domain/records.py.
+
+        Raises KeyNotHeld at doors and tills, ValueError for a kind there is not.
+        """
+        ...
+
+    def verify_record(self, kind: str, version: int, message: bytes, signature: bytes) -> bool: ...
+
+    def verify_keys(self) -> Mapping[int, bytes]:
+        """The public half of each version's signing key, 32 bytes: what anybody may have."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class DoorSignal:
@@ -119,7 +137,23 @@ class Actuator(Protocol):
     async def show(self, signal: DoorSignal) -> None: ...
 
 
-class Tx(ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx, ConditionTx, Protocol):
+class Tx(
+    ServiceTx,
+    BasisTx,
+    ContextTx,
+    StockTx,
+    DecisionTx,
+    ManifestTx,
+    DeskTx,
+    PrivacyTx,
+    SyncTx,
+    ShipTx,
+    ConditionTx,
+    GuestAccessTx,
+    ErasureTx,
+    VaultTx,
+    Protocol,
+):
     """One transaction: everything in it is kept, or nothing. Synchronous, on the store's own thread."""
 
     # events (the outbox)
@@ -139,6 +173,10 @@ class Tx(ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, SyncTx, 
     def guests(self) -> Sequence[Guest]: ...
     def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
         """Who holds this cabin for this stay, by ref. Quick however many guests there are."""
+        ...
+
+    def party(self, booking: str) -> Sequence[Guest]:
+        """Who travels under this booking, by ref. Quick however many guests there are."""
         ...
 
     def put_band(self, band: Band) -> None:

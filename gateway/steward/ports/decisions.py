@@ -28,6 +28,10 @@ class DecisionTx(Protocol):
         """In the order they were made, with what became of each."""
         ...
 
+    def decisions_of(self, ref: GuestRef, limit: int) -> Sequence[LoggedDecision]:
+        """Of this guest, newest first. Quick however long the log is."""
+        ...
+
     def forget_decisions(self, before_s: int, limit: int) -> int:
         """Drop the oldest made before that, at most `limit`, and lots that no decision needs any more; how many.
 

@@ -21,6 +21,7 @@ from steward.domain.ids import GuestRef, OutletId
 from steward.domain.offers import Offer, OfferId, Scored
 from steward.domain.profiles import Disclosed, Photo, Profile
 from steward.domain.viewing import LookUp, Viewer
+from steward.ports.looktree import LookTreeTx
 
 Counts = Mapping[ItemId, int]
 T = TypeVar("T")
@@ -113,8 +114,16 @@ class LookUpTx(Protocol):
         """SHA-256 of the photo in hex, for an import that wants to know whether it changes; None if there is none."""
         ...
 
+    def drop_health(self, ref: GuestRef) -> None:
+        """What the profile says of allergies and diet."""
+        ...
+
     def drop_profile(self, ref: GuestRef) -> None:
         """Remove profile and photo."""
+        ...
+
+    def drop_photo(self, ref: GuestRef) -> None:
+        """Remove the photo alone."""
         ...
 
     def put_note(self, note: Note) -> None: ...
@@ -151,7 +160,8 @@ class LookUpTx(Protocol):
     def disclose(self, look: LookUp) -> Disclosed:
         """Log this look with its event, and read exactly its fields. Notes: of its purpose, not expired at `at_s`.
 
-        A broken glass shows the notes of every purpose. Raises ValueError if the policy forbids the look.
+        A broken glass shows the notes of every purpose; so does a guest's own look, and cases that are closed.
+        Raises ValueError if the policy forbids the look.
         """
         ...
 
@@ -164,7 +174,10 @@ class LookUpTx(Protocol):
         ...
 
     def log_look_up(self, look: LookUp) -> LookUp:
-        """Log a look whose fields this transaction reads elsewhere. Returns it with its seq."""
+        """Log a look whose fields this transaction reads elsewhere. Returns it with its seq.
+
+        A guest's look at their own data is checked as any other, and leaves no row: it is nobody else's look.
+        """
         ...
 
     def look_ups(self, after_seq: int, limit: int) -> Sequence[LookUp]:
@@ -263,5 +276,5 @@ class OfferTx(Protocol):
         ...
 
 
-class ServiceTx(LookUpTx, ConsentTx, CrewTx, OfferTx, Protocol):
+class ServiceTx(LookUpTx, LookTreeTx, ConsentTx, CrewTx, OfferTx, Protocol):
     """Part of ports.Tx."""

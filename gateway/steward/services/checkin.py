@@ -219,13 +219,14 @@ def checked_in(guest: Guest, at_s: int) -> NewEvent:
 def stay_for(tx: Tx, cabin: int, booking: str) -> int:
     """The number of this booking's stay in the cabin: the running one for the same party, else the next."""
     key = f"stay:{cabin}"
-    last, _, party = (tx.meta(key) or "0:").partition(":")
-    if party == booking and int(last) >= tx.stay_of(cabin):  # no door has seen a later party, of another gateway's
-        return int(last)
-    stay = max(int(last), tx.stay_of(cabin)) + 1
+    last = int(tx.meta(key) or 0)
+    same = any(guest.booking == booking for guest in tx.guests_in(CabinStay(cabin, last)))
+    if same and last >= tx.stay_of(cabin):  # no door has seen a later party, of another gateway's
+        return last
+    stay = max(last, tx.stay_of(cabin)) + 1
     if stay > _U16:
         raise Conflict(f"cabin {cabin} has used up its stay numbers: rotate the keys and begin again")
-    tx.set_meta(key, f"{stay}:{booking}")
+    tx.set_meta(key, str(stay))
     return stay
 
 

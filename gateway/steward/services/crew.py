@@ -12,8 +12,6 @@ from dataclasses import replace
 
 from steward.domain.crew import (
     PIN_FAILURES_MAX,
-    SESSION_IDLE_S,
-    SESSION_S,
     TRUSTED,
     CrewMember,
     CrewSession,
@@ -250,11 +248,6 @@ def live_session(tx: Tx, id_: SessionId, now_s: int) -> CrewSession | None:
     if denied_at is not None and session.deny_epoch < denied_at:
         return None
     return session if session.serial >= tx.serial_of(session.crew) else None
-
-
-def sweep(tx: Tx, now_s: int) -> int:
-    """Delete what has expired: notes and sessions; how many."""
-    return tx.sweep_notes(now_s) + tx.sweep_sessions(now_s - SESSION_IDLE_S, now_s - SESSION_S)
 
 
 def _count_guess(tx: Tx, ref: GuestRef) -> PinAttempt:

@@ -17,7 +17,7 @@ from steward.domain.ids import ApprovalId, GuestRef, TapId
 from steward.domain.ledger import FolioTotals, guest_account, late_minor
 from steward.domain.profiles import Disclosed
 from steward.domain.statement import Statement
-from steward.domain.viewing import Field, LookUp, Viewer
+from steward.domain.viewing import Field, Viewer
 from steward.errors import NotFound
 from steward.ports import Clock, Store, Tx
 from steward.services import approvals
@@ -195,7 +195,7 @@ class PurserDesk:
 
         return await self._store.read(work)
 
-    # the end of the voyage, and the privacy officer's log
+    # the end of the voyage
 
     async def list_leaving(self, viewer: Viewer, page: int, *, everybody: bool) -> tuple[list[FolioRow], int]:
         """As list_folios, of the folios that SettleAll would settle."""
@@ -204,14 +204,6 @@ class PurserDesk:
         shown = refs[page * PAGE : (page + 1) * PAGE]
         rows = await self._lookups.disclose_each(viewer, shown, ON_FOLIO, _row) if shown else []
         return rows, -(-len(refs) // PAGE)
-
-    async def looks(
-        self, before: int, limit: int, *, guest: GuestRef | None = None, only_glass: bool = False
-    ) -> list[LookUp]:
-        """The look-up log below this number, newest first."""
-        return await self._store.read(
-            lambda tx: list(tx.looks_before(before, limit, guest=guest, only_glass=only_glass))
-        )
 
     def _charge(self, tx: Tx, shown: Disclosed, tap_id: TapId) -> ChargePage:
         charge = tx.charge(tap_id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bandwire.aes import Aes
 from bandwire.errors import RemoteError
 from bandwire.token import TokenBody, split_token
-from steward.domain.access import AccessState, Decision, Place, Refusal, Shown, decide
+from steward.domain.access import AccessState, Decision, Place, Refusal, Shown, decide, is_child
 from steward.domain.events import EventType, NewEvent
 from steward.domain.ids import GuestRef, uid_from
+from steward.domain.untracked import is_untracked
 from steward.errors import CardRefused
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
@@ -104,7 +105,8 @@ class DoorService:
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
             self._record(tx, tap, decision, shown)
-            note_tap(tx, tap, talk.told, shown)
+            if not _is_hidden(tx, decision, shown):
+                note_tap(tx, tap, talk.told, shown)
             return decision
 
         return TapOutcome.of(await timed_write(self._store, self._clock, tap, work))
@@ -118,18 +120,28 @@ class DoorService:
 
     @staticmethod
     def _record(tx: Tx, tap: Tap, decision: Decision, shown: Shown | None) -> None:
-        uid = uid_from(shown.uid) if shown else None
+        """Of a guest who is not tracked: that the door opened, or did not, and not for whom."""
+        hidden = shown is not None and _is_hidden(tx, decision, shown)
+        told = None if hidden else shown
+        uid = uid_from(told.uid) if told else None
         type_ = EventType.DOOR_OPENED if decision.granted else EventType.DOOR_REFUSED
         payload = {
             "place": tap.place.name,
             "reader": tap.reader,
             "code": decision.code,
             "uid": uid,
-            "guest": guest_of(shown.token) if shown else None,
-            "serial": shown.token.serial if shown else None,
+            "guest": guest_of(told.token) if told else None,
+            "serial": told.token.serial if told else None,
         }
         if decision.adopt is not None and decision.adopt.stays:
             payload["stays"] = " ".join(f"{cabin}:{stay}" for cabin, stay in decision.adopt.stays)
         tx.append_event(NewEvent(type_, tap.at_s, payload))
         for event in alert_events(tap, decision, uid):
             tx.append_event(event)
+
+
+def _is_hidden(tx: Tx, decision: Decision, shown: Shown) -> bool:
+    """Whether nobody is to learn whose band this was: of a guest who is not tracked, unless staff must look at it."""
+    if not decision.granted and decision.alerts:
+        return False
+    return is_untracked(tx.untracked(guest_of(shown.token)), child=is_child(shown.token))

@@ -12,6 +12,7 @@ from bandwire.aes import Aes
 from bandwire.token import FLAG_ACTIVE, FLAG_CHILD, FLAG_CREW, STATE_ISSUED, Status, TokenBody
 from steward.domain.access import Decision, Refusal
 from steward.domain.events import EventType, fact
+from steward.domain.evidence import SDM_COUNTER
 from steward.domain.guests import Band, BandState, Guest
 from steward.domain.ids import GuestRef, Uid, uid_bytes, uid_from
 from steward.errors import CardRefused, Conflict, NotFound, StewardError
@@ -173,6 +174,9 @@ class EncodeService:
 
         def finish(tx: Tx) -> None:
             _finish(tx, job, issued, epoch, tap.at_s)
+            if personaliser.readings > tx.charge_counter(issued.uid, SDM_COUNTER):
+                # A link that its former wearer has kept opens nothing of who wears it now.
+                tx.set_charge_counter(issued.uid, SDM_COUNTER, personaliser.readings)
             note_condition(tx, tap, personaliser.told, issued.uid, active=issued.active)
 
         await self._store.write(finish)

@@ -149,7 +149,7 @@ def _closed_since(tx: Tx, ref: GuestRef, at_s: int) -> list[CaseId]:
     for _ in range(EVENTS_MAX // PAGE):
         page = tx.events(seq, PAGE)
         for event in page:
-            if event.type is not EventType.RECOVERY_CLOSED or event.payload["guest"] != ref or event.at_s < at_s:
+            if event.type is not EventType.RECOVERY_CLOSED or event.payload.get("guest") != ref or event.at_s < at_s:
                 continue
             open_s = event.payload["open_s"]
             if isinstance(open_s, int) and event.at_s - open_s <= at_s:

@@ -10,9 +10,11 @@ from steward.domain.ids import GuestRef, OutletId
 from steward.domain.ledger import guest_account
 from steward.domain.manifest import Imported, Manifest, Problem, Row
 from steward.ports import Tx
+from steward.services.forgetting import is_forgotten
 
 _USABLE = (BandState.ISSUED, BandState.ENCODING)
 # What a band carries: a guest who has one needs another if any of these changes.
+_OPTIONAL = frozenset({"profile", "photo", "company"})
 _ON_BAND = frozenset({"cabin", "zones", "age_group", "crew_role", "dates"})
 
 
@@ -104,7 +106,11 @@ class Planner:
             for record in tx.imported(booking)
         }
         order = sorted(manifest.rows, key=lambda row: (row.first, row.booking, row.number))
-        steps = [self._step(tx, row, known.get((row.booking, row.guest)), problems) for row in order]
+        steps = [
+            self._step(tx, row, record, problems)
+            for row in order
+            if (record := known.get((row.booking, row.guest))) is None or not is_forgotten(tx, record.ref)
+        ]
         fresh = dict.fromkeys(step.photo for step in steps if step.photo and "photo" in _photo_change(step))
         wanted = tuple(sha256 for sha256 in fresh if not tx.is_staged(sha256))
         return Plan(len(manifest.rows), tuple(steps), tuple(sorted([*manifest.problems, *problems])), wanted)
@@ -138,6 +144,8 @@ class Planner:
             fields.append("profile")
         if photo != known.photo:
             fields.append("photo")
+        if tx.erasure(guest.ref) is not None:  # asked to be forgotten: a list brings back nothing that is optional
+            photo, fields = "", [name for name in fields if name not in _OPTIONAL]
         if "currency" in fields and tx.ledger_of(guest_account(guest.ref)):
             what = "is another one than the guest's folio has"
             problems.append(Problem(row.number, "currency", what, "keep the currency until the folio is settled"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from steward.domain.consent import Said
 from steward.domain.context import StayCompany
 from steward.domain.crew import PIN_FAILURES_MAX, CrewMember
 from steward.domain.events import EventType, fact
@@ -71,7 +72,7 @@ class Writer:
         if row.company is not None:
             tx.put_company(StayCompany(ref, row.company))
             tx.append_event(fact(EventType.PROFILE_SET, self._at_s, guest=ref, fields="company"))
-        record_words(tx, ref, dict.fromkeys(row.consents, True), by, self._at_s)
+        record_words(tx, ref, dict.fromkeys(row.consents, True), by, self._at_s, way=Said.LIST)
         self._remember(tx, step, ref)
         return ref
 
@@ -92,9 +93,10 @@ class Writer:
             )
             tx.put_guest(changed)
             self._tell_stay(tx, changed, fields, by)
-        if "profile" in fields:
+        own = tx.own_words(guest.ref) is not None
+        if "profile" in fields and not own:  # what guests say of themselves stays, allergies before all
             self._put_person(tx, row, guest.ref)
-        if "photo" in fields:
+        if "photo" in fields and not own:
             tx.use_photo(guest.ref, step.photo)
             tx.append_event(fact(EventType.PROFILE_SET, self._at_s, guest=guest.ref, fields="photo"))
         if "company" in fields:

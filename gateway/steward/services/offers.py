@@ -29,12 +29,13 @@ from steward.domain.profiles import Disclosed
 from steward.domain.reasons import Why
 from steward.domain.rulekinds import Rules
 from steward.domain.rules import Help, decide, help_first
-from steward.domain.viewing import Field, Viewer, allowed
+from steward.domain.viewing import GUEST, Field, Viewer, allowed
 from steward.domain.why import for_eyes, items_of
 from steward.errors import Conflict, NotFound, Refused
 from steward.ports import Clock, ClockReading, Entropy, Store, Tx
 from steward.services.earlier import Answered, earlier_in
 from steward.services.lookups import check_look, guest_in
+from steward.services.ownlook import is_own
 from steward.services.ranking import Orders, Ranking
 from steward.services.rankrequest import RankRequests
 from steward.services.situation import (
@@ -226,6 +227,8 @@ class OfferService:
         def work(tx: Tx) -> Offer:
             offer = tx.offer(offer_id)
             if offer is None or offer.outlet != viewer.outlet:
+                raise NotFound("offer", offer_id)
+            if viewer.role == GUEST and not is_own(viewer, offer.guest):
                 raise NotFound("offer", offer_id)
             if answer is Answer.LIKED and offer.state is not OfferState.ACCEPTED:
                 raise Conflict(f"offer {offer_id} is {offer.state}: accept it first, then say that it was liked")

@@ -31,6 +31,9 @@ from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.allowances import AllowanceBook, Member
 from steward.services.chargebook import record
 from steward.services.checkin import deny_next, freeze_band, note_epoch
+from steward.services.forgetting import is_forgotten, take_peer_erasure
+from steward.services.lookpeers import take_peer_head
+from steward.services.peerdoors import adopt_opened
 from steward.services.peerwords import words_for
 from steward.services.pins import ATTEMPTS_MAX
 from steward.services.signatures import verify_evidence
@@ -159,6 +162,8 @@ class PeerBooks:
             return [*self._alert(tx, said, "peer_unreadable")]
 
     def _alert(self, tx: Tx, said: _Told, kind: str, **more: Scalar) -> Iterable[str]:
+        if is_forgotten(tx, GuestRef(str(more.get("guest")))):
+            more.pop("guest")  # an event of theirs would be emptied at once, and staff are to act on this one
         place = {"place": said.member.name, "gateway": said.member.name}
         tx.append_event(fact(EventType.STAFF_ALERT, said.now_s, alert=kind, **place, **more))
         return (kind,)
@@ -217,19 +222,21 @@ class PeerBooks:
         """The charge and its postings. On a settled folio what is owed is set aside at once, so that it stays at 0."""
         request = charge.request
         words = words_for(tx, said.member, request.tap_id)
-        if words is not None:
+        sale = sale_of(charge)
+        over = is_forgotten(tx, sale.ref) if guest is None else guest.settled
+        if words is not None and (guest is not None or not over):
             charge = replace(charge, request=replace(request, description=words))
         state = ChargeState.POSTED if problem is None else ChargeState.DISPUTED
         booked = replace(charge, state=state, code=problem or ChargeState.POSTED.value)
-        tx.post(ledger.charge(sale_of(booked), request.amount_minor, said.now_s))
+        tx.post(ledger.charge(sale, request.amount_minor, said.now_s))
         if problem is None:
             tx.put_charge(booked)
         else:
             record(tx, EventType.CHARGE_DISPUTED, booked, said.now_s, by="authority", gateway=said.member.name)
-        if guest is None or not guest.settled:
+        if not over:
             return ()
-        tx.post(ledger.set_aside(sale_of(booked), request.amount_minor, said.now_s))
-        return self._alert(tx, said, "late_charge", tap_id=request.tap_id, guest=guest.ref)
+        tx.post(ledger.set_aside(sale, request.amount_minor, said.now_s))
+        return self._alert(tx, said, "late_charge", tap_id=request.tap_id, guest=sale.ref)
 
     def _tell(self, tx: Tx, said: _Told, charge: Charge, problem: str | None) -> Iterable[str]:
         if problem is None:
@@ -349,18 +356,7 @@ class PeerBooks:
         return ()
 
     def _opened(self, tx: Tx, said: _Told) -> Iterable[str]:
-        """What a door adopted, as far as the authority itself has given out such numbers: no door can lock people out
-        with a number that nobody has.
-        """
-        guest = tx.guest(GuestRef(said.text("guest")))
-        serial, adopted = number_of(said.event.payload, "serial"), said.event.payload.get("stays")
-        if guest is None:
-            return ()
-        if serial <= guest.serial:
-            tx.adopt_serial(guest.ref, serial)
-        for held in guest.cabins:
-            if isinstance(adopted, str) and f"{held.cabin}:{held.stay}" in adopted.split():
-                tx.adopt_stay(held.cabin, held.stay)
+        adopt_opened(tx, said.event.payload)
         return ()
 
     def _staff_alert(self, tx: Tx, said: _Told) -> Iterable[str]:
@@ -393,6 +389,8 @@ _EFFECTS: Mapping[EventType, Callable[[PeerBooks, Tx, _Told], Iterable[str]]] = 
     EventType.DOOR_OPENED: PeerBooks._opened,
     EventType.OLD_DOOR_OPENED: PeerBooks._opened,
     EventType.STAFF_ALERT: PeerBooks._staff_alert,
+    EventType.GUEST_ERASED: take_peer_erasure,
+    EventType.LOOK_HEAD_SIGNED: take_peer_head,
     EventType.ITEM_GONE: take_peer_word,
     EventType.ITEM_BACK: take_peer_word,
 }

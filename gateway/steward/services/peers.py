@@ -47,6 +47,7 @@ from steward.errors import Busy, StoreUnavailable
 from steward.ports import Clock, KeyRing, Store, Tx
 from steward.ports.sync import LinkDown, Pipe, PipeMessage
 from steward.services.allowances import AllowanceBook, Bell, Member
+from steward.services.forgetting import forgotten
 from steward.services.peerbooks import PeerBooks
 from steward.services.peerwords import take_words
 from steward.services.replica import ASK_EVERY_MS, Alarms
@@ -337,6 +338,10 @@ def _record(tx: Tx, change: Change) -> Row | None:
         return tx.port_calls()
     if change.kind is Kind.STOCK:
         return tx.stock(OutletId(first), ItemId(rest))
+    if change.kind is Kind.UNTRACKED:
+        return tx.untracked(GuestRef(name))
+    if change.kind is Kind.ERASED:
+        return forgotten(tx, GuestRef(name))
     epoch_text, _, ref = rest.partition("/")
     return tx.grant(first, int(epoch_text), GuestRef(ref))
 

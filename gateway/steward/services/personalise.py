@@ -108,6 +108,11 @@ class Personaliser:
         self._step()
         return CardState(talk.uid, sw != apdu.SW_ILLEGAL_COMMAND, random_id, versions)
 
+    @property
+    def readings(self) -> int:
+        """How often the card's link was read before, as far as it told; 0 if it is keyed for the first time."""
+        return 0 if self._talk.sun is None else self._talk.sun.counter
+
     async def write(self, state: CardState, body: TokenBody, status: Status, random_id: bool) -> None:
         """Key the card, lock it, write the token and read it back. Raises CardRefused or CardRemoved."""
         try:

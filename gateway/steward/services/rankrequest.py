@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from steward.domain.catalogue import Item, ItemId
-from steward.domain.consent import ConsentPurpose, purposes_given
 from steward.domain.features import Past
 from steward.domain.holdout import Arm
 from steward.domain.ids import GuestRef, OutletId
@@ -21,6 +20,7 @@ from steward.ports.service import RankRequest
 from steward.services.context import context_at, stay_of
 from steward.services.decisions import DecisionLog
 from steward.services.ranking import Ranking
+from steward.services.situation import agrees
 
 COUNT_DAYS = 28
 COUNT_AGAIN_AFTER_S = 300
@@ -76,7 +76,7 @@ class RankRequests:
     ) -> RankRequest:
         """With history and moment, if the guest agreed and is not held out, and no offer waits already."""
         guest = tx.guest(ref)
-        agreed = ConsentPurpose.SUGGESTIONS in purposes_given(tx.consents_of(ref))
+        agreed = agrees(tx.consents_of(ref))
         if guest is None or self._decisions.arm(tx, ref, agreed=agreed) is not Arm.PERSONAL:
             return plain
         offers = offers_by(tx.offers_of(ref, 0), now_s) if before else tx.last_offers_of(ref, DEEDS_READ_MAX)

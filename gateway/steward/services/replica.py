@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from steward.domain import signals
+from steward.domain import signals, untracked
 from steward.domain.consent import Consent, is_later
 from steward.domain.context import StayCompany, WeatherWord
 from steward.domain.events import EventType, fact
@@ -22,6 +22,7 @@ from steward.domain.replica import (
     Counter,
     Deny,
     Fit,
+    Forgotten,
     MemberRole,
     Position,
     Row,
@@ -33,10 +34,12 @@ from steward.domain.replica import (
 )
 from steward.domain.signals import Switch
 from steward.domain.stock import StockWord
+from steward.domain.untracked import Untracked
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.ports.sync import LinkDown, Pipe, PipeMessage
 from steward.services.allowances import EscrowDesk
+from steward.services.forgetting import names_forgotten, obey
 from steward.services.pins import ATTEMPTS_MAX
 from steward.services.stock import apply_word
 
@@ -185,7 +188,7 @@ class Replica:
         fits = fit(position(tx), changes)
         if changes.hello or fits is not Fit.APPLY:
             return changes.hello or fits is Fit.GAP
-        gave_back = [self._apply_row(tx, row, now_s) for row in changes.rows]
+        gave_back = [self._apply_row(tx, row, now_s) for row in changes.rows if not names_forgotten(tx, row)]
         tx.set_meta(_POSITION, f"{changes.epoch}:{changes.rev_to}")
         return any(gave_back)
 
@@ -212,6 +215,11 @@ class Replica:
             _apply_context(tx, row)
         elif isinstance(row, StockWord):
             apply_word(tx, row)
+        elif isinstance(row, Untracked):
+            if untracked.is_later(row, tx.untracked(row.guest)):
+                tx.put_untracked(row)
+        elif isinstance(row, Forgotten):
+            obey(tx, row, now_s)
         elif self._desk is not None and (row.gateway, row.epoch) == (self._gateway, tx.epoch()):
             return self._desk.take(tx, row, now_s)
         return False

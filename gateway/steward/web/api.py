@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from steward.web.aggregates import AggregateApi
 from steward.web.bare import bare_app
 from steward.web.bundle import Services
 from steward.web.consents import ConsentApi
@@ -20,7 +21,20 @@ from steward.web.pages.base import Pages
 from steward.web.pages.common import CommonPages
 from steward.web.pages.crew import CrewPages
 from steward.web.pages.crew_whatif import WhatIfPages
+from steward.web.pages.guest_band import GuestBandPages
+from steward.web.pages.guest_consents import ConsentPages
+from steward.web.pages.guest_data import DataPages
+from steward.web.pages.guest_erase import GuestErasePages
+from steward.web.pages.guest_folio import GuestFolioPages
+from steward.web.pages.guest_looks import LookPages
+from steward.web.pages.guest_requests import GuestRequestPages
+from steward.web.pages.guest_signin import GuestSignInPages
+from steward.web.pages.guest_take import GuestTakePages
+from steward.web.pages.guest_why import WhyPages
+from steward.web.pages.guestbase import GuestSite
 from steward.web.pages.privacy import PrivacyPages
+from steward.web.pages.privacy_records import PrivacyRecordPages
+from steward.web.pages.privacy_requests import PrivacyRequestPages
 from steward.web.pages.purser import PurserPages
 from steward.web.pages.purser_bands import BandPages
 from steward.web.pages.purser_desk import DeskPages
@@ -28,10 +42,12 @@ from steward.web.pages.purser_late import LatePages
 from steward.web.pages.signin import SignInPages
 from steward.web.pages.sse import Streams
 from steward.web.pages.stock import StockPages
+from steward.web.pages.verify import VerifyPages
 from steward.web.purser import PurserApi
 from steward.web.roster import RosterApi
 from steward.web.signals import SignalApi
 from steward.web.stock import StockApi
+from steward.web.takeouts import TakeoutApi
 from steward.web.till import TillApi
 from steward.web.waits import LongPolls
 
@@ -70,11 +86,13 @@ def create_app(services: Services) -> FastAPI:
         ConsentApi(services),
         ExplainApi(services),
         SignalApi(services),
+        TakeoutApi(services),
         ContextApi(services),
         ImportApi(services.manifests),
         PurserApi(services),
         RosterApi(services),
         MonitorApi(services),
+        AggregateApi(services.aggregates),
     )
     for api in apis:
         install(app, api.endpoints())
@@ -83,6 +101,7 @@ def create_app(services: Services) -> FastAPI:
     Page(pages, facts).install(app)
     MetricsPage(services, facts, streams).install(app)
     _install_pages(app, pages, streams)
+    _install_guest_pages(app, GuestSite(pages))
     return app
 
 
@@ -96,6 +115,27 @@ def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
     pages.install(app, stock.routes(), stock.nav())
     for desk in (PurserPages(pages.services), DeskPages(pages.services), PrivacyPages(pages.services)):
         pages.install(app, desk.routes(), desk.nav())
+    records = PrivacyRecordPages(pages.services)
+    pages.install(app, records.routes(), records.nav())
+    pages.install(app, PrivacyRequestPages(pages.services).routes())
     pages.install(app, BandPages(pages.services).routes())
     pages.install(app, LatePages(pages.services).routes())
     pages.install(app, signin.routes(), signin.nav())
+
+
+def _install_guest_pages(app: FastAPI, site: GuestSite) -> None:
+    """In the order of the bar."""
+    for part in (
+        GuestSignInPages(site.services),
+        DataPages(site.services),
+        ConsentPages(site.services),
+        LookPages(site.services),
+        WhyPages(site.services),
+        GuestFolioPages(site.services),
+        GuestBandPages(site.services),
+        GuestRequestPages(site.services),
+        GuestTakePages(site.services),
+        GuestErasePages(site.services),
+        VerifyPages(site.services.keys),
+    ):
+        site.install(app, part.routes(), part.nav())

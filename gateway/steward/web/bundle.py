@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from steward.domain.ids import OutletId, TillId
 from steward.domain.outlets import Outlet
-from steward.ports import Clock, Store
+from steward.ports import Clock, KeyRing, Store
 from steward.ports.sync import LinkBytes, Waiting
+from steward.services.aggregates import AggregateService
 from steward.services.board import TapBoard
+from steward.services.browsersignal import BrowserSignal
 from steward.services.certificates import CertificateLife
 from steward.services.checkin import CheckinService
 from steward.services.consents import ConsentService
@@ -18,19 +20,33 @@ from steward.services.context import ContextService
 from steward.services.crew import CrewService
 from steward.services.desk import PurserDesk
 from steward.services.encoder import EncodeService
+from steward.services.erasure import ErasureService
 from steward.services.feed import TapFeed
 from steward.services.folio import FolioService
+from steward.services.guestaccess import GuestAccess
 from steward.services.health import HealthService, Machine
+from steward.services.lookheads import LookHeads
+from steward.services.lookproof import LookProofs
 from steward.services.lookups import LookupService
 from steward.services.manifest import ManifestService
+from steward.services.mydata import MyData
 from steward.services.notes import NoteService
+from steward.services.notracking import NoTrackingService
 from steward.services.offers import OfferService
+from steward.services.officer import OfficerDesk
+from steward.services.ownband import OwnBandService
+from steward.services.ownfolio import OwnFolioService
+from steward.services.ownoffers import OwnOfferService
 from steward.services.payments import PaymentService
+from steward.services.receipts import Receipts
 from steward.services.recovery import RecoveryService
+from steward.services.requests import RequestService
+from steward.services.retention import RetentionService
 from steward.services.rulewatch import RuleWatch
 from steward.services.settling import SettleAll
 from steward.services.signals import SignalService
 from steward.services.stock import StockService
+from steward.services.takeout import TakeoutService
 from steward.services.uplink import UplinkSnapshot
 from steward.web.roles import Principal
 
@@ -134,25 +150,42 @@ class Services:
     identity: Identity
     store: Store
     clock: Clock
+    keys: KeyRing
     checkin: CheckinService
     manifests: ManifestService
     encoder: EncodeService
     payments: PaymentService
     folio: FolioService
     lookups: LookupService
+    look_heads: LookHeads
+    look_proofs: LookProofs
     notes: NoteService
     recovery: RecoveryService
     offers: OfferService
     rule_watch: RuleWatch
     stock: StockService
     consents: ConsentService
+    receipts: Receipts
+    browser_signal: BrowserSignal
+    my_data: MyData
+    own_offers: OwnOfferService
     signals: SignalService
     context: ContextService
     crew: CrewService
+    guest_access: GuestAccess
+    own_band: OwnBandService
+    own_folio: OwnFolioService
+    no_tracking: NoTrackingService
     feed: TapFeed
     board: TapBoard
     desk: PurserDesk
+    requests: RequestService
+    officer: OfficerDesk
+    retention: RetentionService
     settling: SettleAll
+    erasures: ErasureService
+    takeouts: TakeoutService
+    aggregates: AggregateService
     machine: Machine
     health: HealthService
     zones: Mapping[str, int]

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from steward.domain.condition import LOW_PERCENT, UNSEEN_S, BandCondition
 from steward.domain.guests import BandState
+from steward.domain.requests import DueCounts
 from steward.domain.rulecheck import Kind
 from steward.domain.trial import Phase
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
+from steward.services.requests import due_in
+from steward.services.retention import is_waiting
 from steward.web.bundle import LinkStatus, Services, ShipStatus
 
 FRESH_MS = 3000
@@ -42,6 +45,9 @@ class StoreFacts:
     unseen_count: int = 0
     approvals_pending: int = 0
     recovery_open: int = 0
+    requests: DueCounts = field(default_factory=DueCounts)  # of guests by right: how many wait, are due soon, are late
+    glass_unreviewed: int = 0
+    retention_waits: bool = False  # for somebody to confirm the clock
     look_ups: Mapping[str, int] = field(default_factory=dict)  # by role, the whole log
     rule_findings: Mapping[Kind, int] = field(default_factory=dict)  # what is wrong with the rules of suggestions
     ranker: RankerFacts | None = None
@@ -93,6 +99,9 @@ class FactReader:
             unseen_count=tx.unseen_count(since_s, now_s),
             approvals_pending=len(tx.pending_approvals()),
             recovery_open=len(tx.open_cases(None)),
+            requests=due_in(tx, now_s),
+            glass_unreviewed=tx.unreviewed_glass(),
+            retention_waits=is_waiting(tx),
             look_ups=dict(self._looks),
             rule_findings=Counter(found.kind for found in self._services.rule_watch.look(tx)),
             ranker=self._ranker(tx),

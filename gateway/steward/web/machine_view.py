@@ -122,7 +122,7 @@ def _heard(ago_s: int | None, t: Translator) -> str:
 
 
 def machine_rows(services: Services, facts: StoreFacts, t: Translator) -> list[Row]:
-    """Clock, disk, database, tasks, rules, who ranks, certificate, versions."""
+    """Clock, disk, database, tasks, rules, what is due to guests, who ranks, certificate, versions."""
     machine = services.machine
     vitals, versions = machine.vitals(), machine.versions
     trusted = services.clock.now().trusted
@@ -134,6 +134,7 @@ def machine_rows(services: Services, facts: StoreFacts, t: Translator) -> list[R
         Row(t("status.machine.database"), size(vitals.database_bytes, t), "calm", writes),
         _tasks(services, t),
         _rules(facts, t),
+        _privacy(facts, t),
         *([] if facts.ranker is None else [_ranker(facts.ranker, t)]),
     ]
     certificate = services.certificate()
@@ -166,6 +167,16 @@ def _tasks(services: Services, t: Translator) -> Row:
         more = ", ".join(sorted(down)[:_PAUSED_SHOWN_MAX])
     running = t("status.machine.running", running=len(tasks) - len(down), all=len(tasks))
     return Row(t("status.machine.tasks"), running, "bad" if down else "ok", more)
+
+
+def _privacy(facts: StoreFacts, t: Translator) -> Row:
+    """Requests of guests by their statutory time; a clock that waits for the officer."""
+    late, soon = facts.requests.late, facts.requests.soon
+    said = [t.count("status.machine.privacy_late", late)] if late else []
+    said += [t.count("status.machine.privacy_soon", soon)] if soon else []
+    more = t("status.machine.privacy_clock") if facts.retention_waits else ""
+    light = "bad" if late or facts.retention_waits else "calm" if soon else "ok"
+    return Row(t("status.machine.privacy"), ", ".join(said) or t("status.machine.privacy_well"), light, more)
 
 
 def _rules(facts: StoreFacts, t: Translator) -> Row:

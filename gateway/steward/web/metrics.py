@@ -151,6 +151,12 @@ class Snapshot(Collector):
         yield _gauge("steward_disk_size_bytes", "Size of the database's disk.", vitals.disk_total_bytes)
         yield _gauge("steward_approvals_pending", "Corrections waiting for approval.", self._facts.approvals_pending)
         yield _gauge("steward_recovery_cases_open", "Guests to be helped, not sold to.", self._facts.recovery_open)
+        due = self._facts.requests
+        waiting = [("fine", due.waiting - due.soon - due.late), ("soon", due.soon), ("late", due.late)]
+        yield _gauges("steward_requests_waiting", "Requests of guests by their statutory time.", "due", waiting)
+        yield _gauge("steward_glass_unreviewed", "Emergencies nobody has reviewed.", self._facts.glass_unreviewed)
+        said = "1 if the clock jumped and deletes nothing until it is confirmed."
+        yield _gauge("steward_retention_waits", said, self._facts.retention_waits)
         yield _by("steward_look_ups", "Look-ups in the log by role.", "role", self._facts.look_ups.items())
         yield _gauge("steward_http_streams", "Handhelds that listen for taps.", self._streams)
 

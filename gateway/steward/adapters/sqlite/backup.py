@@ -19,12 +19,18 @@ from steward.adapters.sqlite.connect import (
     sync_folder,
 )
 from steward.adapters.sqlite.copying import Progress, copy_database
+from steward.adapters.sqlite.guestkeys import GuestKeys, keys_path
 from steward.adapters.sqlite.lock import DatabaseLock, restoring_path
-from steward.adapters.sqlite.migrations import check_ours, migrate, read_version
+from steward.adapters.sqlite.migrations import SEALED_VERSION, check_ours, migrate, open_keys, read_version
+from steward.adapters.sqlite.sealing import Sealing
+from steward.adapters.sqlite.sweeping import sweep_destroyed
 from steward.adapters.sqlite.tx import SqliteTx
 from steward.adapters.sqlite.verify import verify_file
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import DataKey, KeyChanges, TxKeys
 from steward.domain.events import EventType, NewEvent
 from steward.errors import StoreUnavailable
+from steward.ports import Entropy
 
 _MAGIC = b"SQLite format 3\x00"
 _LOG_SUFFIXES = ("-wal", "-shm", "-journal")
@@ -72,12 +78,59 @@ def backup(database: Path, target: Path, *, progress: Progress | None = None) ->
     return _describe(target)
 
 
-def restore(source: Path, database: Path, *, at_s: int, progress: Progress | None = None) -> Restore:
+def backup_keys(database: Path, data_key: DataKey, target: Path) -> None:
+    """Copy the guests' keys of this database to `target`, over the copy there was: only the newest may be kept.
+
+    A gateway may be using them meanwhile. Raises StoreUnavailable.
+    """
+    check_folder(target)
+    _check_not_own(target, database)
+    if not database.exists():
+        raise StoreUnavailable(f"{database} does not exist: the gateway has never run with these settings")
+    connection = connect(database, query_only=True)
+    try:
+        keys = open_keys(connection, database, data_key, OsEntropy())
+    finally:
+        connection.close()
+    try:
+        keys.copy_to(target)
+    finally:
+        keys.close()
+
+
+def restore_keys(source: Path, database: Path) -> None:
+    """Put a copy of the guests' keys beside this database, which has none.
+
+    Never in the place of others: what was destroyed since the copy was made is known to them alone. Raises
+    StoreUnavailable.
+    """
+    target = keys_path(database)
+    if target.exists():
+        raise StoreUnavailable(f"{target} is there already, and knows of every erasure: leave --keys out")
+    if not source.is_file():
+        raise StoreUnavailable(f"{source}: there is no such copy of guests' keys")
+    check_folder(target)
+    connection = connect_file(source)
+    try:
+        copy_database(connection, target)
+    finally:
+        connection.close()
+
+
+def restore(
+    source: Path,
+    database: Path,
+    data_key: DataKey,
+    *,
+    at_s: int,
+    progress: Progress | None = None,
+) -> Restore:
     """Put a backup in the database's place. Its event log goes on in a new epoch, with STORE_RESTORED at `at_s`.
 
-    The replaced database is kept beside it. Cut short at any moment, it leaves the old database, the restored one,
-    or a store that refuses to open until the restore is run again. Raises StoreUnavailable, also if a gateway or any
-    other program has the database open.
+    The replaced database is kept beside it. Guests who were erased since stay erased: their keys are gone, and their
+    rows are swept from the restored database before it takes its place. Cut short at any moment, it leaves the old
+    database, the restored one, or a store that refuses to open until the restore is run again. Raises
+    StoreUnavailable, also if a gateway or any other program has the database open.
     """
     check_folder(database)
     _check_not_own(source, database)
@@ -88,16 +141,29 @@ def restore(source: Path, database: Path, *, at_s: int, progress: Progress | Non
             raise StoreUnavailable(f"{source} has a {suffix} file beside it: it is in use, not a finished backup")
     lock = DatabaseLock(database)
     try:
-        return _restore(source, database, at_s, progress)
+        return _restore(source, database, _Vault(database, data_key, OsEntropy()), at_s, progress)
     finally:
         lock.release()
 
 
-def _restore(source: Path, database: Path, at_s: int, progress: Progress | None) -> Restore:
+class _Vault:
+    """What the restored database is opened with."""
+
+    def __init__(self, database: Path, data_key: DataKey, entropy: Entropy) -> None:
+        self._database = database
+        self._data_key = data_key
+        self.entropy = entropy
+
+    def open(self, expected: bytes | None) -> GuestKeys:
+        return GuestKeys.open(self._database, self._data_key, self.entropy, expected=expected)
+
+
+def _restore(source: Path, database: Path, vault: _Vault, at_s: int, progress: Progress | None) -> Restore:
     incoming = restoring_path(database)
     interrupted = incoming.exists()
     used_epoch = max(_settle(database), _epoch_of(incoming))
     verify_file(source)
+    vault.open(_vault_id(source)).close()  # before anything is changed
     try:
         connection = connect_file(source)
         try:
@@ -106,7 +172,7 @@ def _restore(source: Path, database: Path, at_s: int, progress: Progress | None)
             connection.close()
         # The time as well: after a lost disk nothing here knows which epochs were used.
         epoch = max(used_epoch + 1, _epoch_of(incoming) + 1, at_s)
-        _begin_epoch(incoming, epoch, at_s)
+        _begin_epoch(incoming, vault, epoch, at_s)
         replaced = _swap(incoming, database, epoch)
     except OSError as error:
         raise StoreUnavailable(f"{database}: cannot be replaced: {error.strerror}. Run the restore again") from error
@@ -157,19 +223,37 @@ def _epoch_of(path: Path) -> int:
     return int(epoch)
 
 
-def _begin_epoch(incoming: Path, epoch: int, at_s: int) -> None:
-    connection = connect(incoming)
+def _vault_id(source: Path) -> bytes | None:
+    """Of the keys that a backup was sealed with; None: it is older, and in clear."""
+    connection = connect_file(source)
     try:
-        migrate(connection, incoming, keep_copy=False)  # the backup itself is the copy
-        connection.execute("BEGIN IMMEDIATE")
-        before, last_seq = connection.execute(_LAST_EVENT).fetchone()
-        connection.execute("UPDATE store_state SET epoch = ?", (epoch,))
-        facts = {"epoch": epoch, "backup_epoch": before, "backup_seq": last_seq}
-        SqliteTx(connection, read_only=False).append_event(NewEvent(EventType.STORE_RESTORED, at_s, facts))
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if read_version(connection, source) < SEALED_VERSION:
+            return None
+        ((known,),) = connection.execute("SELECT id FROM vault_state").fetchall()
+        return bytes(known)
     finally:
         connection.close()
+
+
+def _begin_epoch(incoming: Path, vault: _Vault, epoch: int, at_s: int) -> None:
+    keys = vault.open(_vault_id(incoming))
+    try:
+        connection = connect(incoming)
+        try:
+            migrate(connection, incoming, Sealing(keys, vault.entropy), keep_copy=False)  # the backup is the copy
+            sweep_destroyed(connection, incoming, keys)
+            connection.execute("BEGIN IMMEDIATE")
+            before, last_seq = connection.execute(_LAST_EVENT).fetchone()
+            connection.execute("UPDATE store_state SET epoch = ?", (epoch,))
+            facts = {"epoch": epoch, "backup_epoch": before, "backup_seq": last_seq}
+            tx = SqliteTx(connection, TxKeys(keys, vault.entropy, KeyChanges()), read_only=False)
+            tx.append_event(NewEvent(EventType.STORE_RESTORED, at_s, facts))
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        finally:
+            connection.close()
+    finally:
+        keys.close()
     sync_file(incoming)
 
 
@@ -193,7 +277,11 @@ def _remove(incoming: Path) -> None:
 
 
 def _check_not_own(path: Path, database: Path) -> None:
-    own = {database.resolve().with_name(database.resolve().name + suffix) for suffix in _OWN_SUFFIXES}
+    own = {
+        file.with_name(file.name + suffix)
+        for file in (database.resolve(), keys_path(database.resolve()))
+        for suffix in _OWN_SUFFIXES
+    }
     if path.resolve() in own:
         raise StoreUnavailable(f"{path} belongs to the database itself: choose another file")
 

@@ -43,32 +43,52 @@ class ChargesTx(Statements):
     def put_charge(self, charge: Charge) -> None:
         check_charge(charge)
         request = charge.request
+        description, reason = self._charge_texts(charge)
         self._change(
             PUT_CHARGE,
             (
                 *(request.tap_id, request.till, request.outlet, request.amount_minor, request.currency),
-                *(request.description, request.age_restricted, request.allow_duplicate),
+                *(description, request.age_restricted, request.allow_duplicate),
                 *(charge.at_s, charge.state, charge.code, charge.verification),
-                *(charge.refunded_minor, charge.reason),
+                *(charge.refunded_minor, reason),
                 *(_NO_TAP if charge.evidence is None else _evidence_values(charge.evidence)),
             ),
         )
 
+    def _charge_texts(self, charge: Charge) -> tuple[str, str]:
+        """Description and reason as they are kept: in clear if no guest was seen, and not at all of an erased one."""
+        tap_id, said = charge.request.tap_id, (charge.request.description, charge.reason)
+        if charge.evidence is None:
+            return said
+        guest = charge.evidence.guest
+        if self._keys.is_erased(guest):
+            return "", ""
+        kinds = (charge_kind(tap_id), reason_kind(tap_id))
+        description, reason = (self._seal_text(guest, kind, text) for kind, text in zip(kinds, said, strict=True))
+        return description, reason
+
+    def _charge(self, row: Sequence[Any]) -> Charge:
+        tap_id, guest = row[0], row[len(_REQUEST) + len(_CHARGE) + 2]
+        if guest is None:
+            return _charge(row, row[5], row[13])
+        description = self._text(guest, charge_kind(tap_id), row[5])
+        return _charge(row, description, self._text(guest, reason_kind(tap_id), row[13]))
+
     def charge(self, tap_id: TapId) -> Charge | None:
         row = self._one(CHARGE, (tap_id,))
-        return None if row is None else _charge(row)
+        return None if row is None else self._charge(row)
 
     def charges_of(self, ref: GuestRef) -> Sequence[Charge]:
-        return [_charge(row) for row in self._all(CHARGES_OF, (ref,))]
+        return [self._charge(row) for row in self._all(CHARGES_OF, (ref,))]
 
     def last_charges_of(self, ref: GuestRef, limit: int) -> Sequence[Charge]:
-        return [_charge(row) for row in reversed(self._all(LAST_CHARGES_OF, (ref, max(limit, 0))))]
+        return [self._charge(row) for row in reversed(self._all(LAST_CHARGES_OF, (ref, max(limit, 0))))]
 
     def held_of(self, ref: GuestRef) -> Sequence[Charge]:
-        return [_charge(row) for row in self._all(HELD_OF, (ref,))]
+        return [self._charge(row) for row in self._all(HELD_OF, (ref,))]
 
     def disputed_charges(self, limit: int) -> Sequence[Charge]:
-        return [_charge(row) for row in self._all(DISPUTED_CHARGES, (max(limit, 0),))]
+        return [self._charge(row) for row in self._all(DISPUTED_CHARGES, (max(limit, 0),))]
 
     def spent_since(self, ref: GuestRef, since_s: int) -> int:
         spent: int = self._one(SPENT_SINCE, (ref, since_s))[0]
@@ -76,7 +96,7 @@ class ChargesTx(Statements):
 
     def similar_charge(self, ref: GuestRef, till: TillId, amount_minor: int, since_s: int) -> Charge | None:
         row = self._one(SIMILAR_CHARGE, (ref, since_s, amount_minor, till))
-        return None if row is None else _charge(row)
+        return None if row is None else self._charge(row)
 
 
 def _evidence_values(evidence: TapEvidence) -> tuple[Value, ...]:
@@ -86,9 +106,17 @@ def _evidence_values(evidence: TapEvidence) -> tuple[Value, ...]:
     )
 
 
-def _charge(row: Sequence[Any]) -> Charge:
-    tap_id, till, outlet, amount_minor, currency, description, age_restricted, allow_duplicate = row[:8]
-    at_s, state, code, verification, refunded_minor, reason = row[8:14]
+def charge_kind(tap_id: str) -> str:
+    return f"charge {tap_id}"
+
+
+def reason_kind(tap_id: str) -> str:
+    return f"charge reason {tap_id}"
+
+
+def _charge(row: Sequence[Any], description: str, reason: str) -> Charge:
+    tap_id, till, outlet, amount_minor, currency, _, age_restricted, allow_duplicate = row[:8]
+    at_s, state, code, verification, refunded_minor, _ = row[8:14]
     return Charge(
         request=ChargeRequest(
             tap_id=TapId(tap_id),

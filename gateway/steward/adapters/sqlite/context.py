@@ -49,11 +49,15 @@ class ContextTx(Statements):
         return [_switch(row) for row in self._all(SWITCH_HISTORY, (ref, max(limit, 0)))]
 
     def put_company(self, company: StayCompany) -> None:
-        self._change(PUT_COMPANY, (company.guest, company.company))
+        said = None if company.company is None else self._seal_text(company.guest, "company", company.company)
+        self._change(PUT_COMPANY, (company.guest, said))
 
     def company(self, ref: GuestRef) -> StayCompany | None:
         row = self._one(COMPANY, (ref,))
-        return None if row is None else StayCompany(ref, None if row[1] is None else Company(row[1]))
+        if row is None:
+            return None
+        said = "" if row[1] is None else self._text(ref, "company", row[1])
+        return StayCompany(ref, Company(said) if said else None)
 
     def drop_context(self, ref: GuestRef) -> None:
         for statement in (DROP_SWITCHES, DROP_SWITCH_HISTORY, DROP_COMPANY):

@@ -27,6 +27,9 @@ LOG_DECISION = " ".join(
 DECISIONS = select(
     _LOGGED, "FROM decision AS d LEFT JOIN offer AS o ON o.id = d.offer WHERE d.seq > ? ORDER BY d.seq LIMIT ?"
 )
+DECISIONS_OF = select(
+    _LOGGED, "FROM decision AS d LEFT JOIN offer AS o ON o.id = d.offer WHERE d.guest = ? ORDER BY d.seq DESC LIMIT ?"
+)
 FORGET_DECISIONS = """
 DELETE FROM decision WHERE seq IN (SELECT seq FROM decision WHERE at_s < ? ORDER BY at_s, seq LIMIT ?) RETURNING seq
 """
@@ -56,6 +59,9 @@ class DecisionTx(Statements):
 
     def decisions(self, after_seq: int, limit: int) -> Sequence[LoggedDecision]:
         return [_logged(row) for row in self._all(DECISIONS, (after_seq, max(limit, 0)))]
+
+    def decisions_of(self, ref: GuestRef, limit: int) -> Sequence[LoggedDecision]:
+        return [_logged(row) for row in self._all(DECISIONS_OF, (ref, max(limit, 0)))]
 
     def forget_decisions(self, before_s: int, limit: int) -> int:
         gone = self._change(FORGET_DECISIONS, (before_s, max(limit, 0)))

@@ -17,7 +17,7 @@ _GUEST = ("ref", *_STAY, *_MONEY, *_PROOF)
 _BAND = ("uid", "guest", "serial", "active", "key_version", "random_id", "state")
 _KEY_CHANGE = ("uid", "key_no", "old_version", "new_version", "done")
 
-PUT_GUEST = upsert("guest", ("ref",), _GUEST[1:])
+PUT_GUEST = upsert("guest", ("ref",), (*_GUEST[1:], "party"))
 GUEST = select(_GUEST, "FROM guest WHERE ref = ?")
 GUESTS = select(_GUEST, "FROM guest ORDER BY id")
 GUESTS_IN = " UNION ".join(
@@ -26,6 +26,7 @@ GUESTS_IN = " UNION ".join(
         select(_GUEST, "FROM guest WHERE cabin_b = ?1 AND stay_b = ?2 ORDER BY ref"),
     )
 )
+PARTY = select(_GUEST, "FROM guest WHERE party = ? ORDER BY ref")
 PUT_BAND = upsert("band", ("uid",), _BAND[1:])
 BAND = select(_BAND, "FROM band WHERE uid = ?")
 BANDS_OF = select(_BAND, "FROM band WHERE guest = ? ORDER BY serial, uid")
@@ -43,24 +44,33 @@ class GuestsTx(Statements):
         self._change(
             PUT_GUEST,
             (
-                *(guest.ref, guest.booking, first.cabin, first.stay),
+                *(guest.ref, self._seal_text(guest.ref, "booking", guest.booking), first.cabin, first.stay),
                 *((None, None) if second is None else (second.cabin, second.stay)),
                 *(guest.zones, guest.child, guest.crew, guest.not_before_s, guest.not_after_s, guest.currency),
                 *(limits.stay_minor, limits.day_minor, limits.verify_above_minor, guest.serial),
                 *((None, None) if pin is None else (pin.salt, pin.digest)),
-                *(guest.pin_failures, guest.settled),
+                *(guest.pin_failures, guest.settled, self._party(guest.booking)),
             ),
         )
 
     def guest(self, ref: GuestRef) -> Guest | None:
         row = self._one(GUEST, (ref,))
-        return None if row is None else _guest(row)
+        return None if row is None else self._guest(row)
 
     def guests(self) -> Sequence[Guest]:
-        return [_guest(row) for row in self._all(GUESTS)]
+        return [self._guest(row) for row in self._all(GUESTS)]
 
     def guests_in(self, stay: CabinStay) -> Sequence[Guest]:
-        return [_guest(row) for row in self._all(GUESTS_IN, (stay.cabin, stay.stay))]
+        return [self._guest(row) for row in self._all(GUESTS_IN, (stay.cabin, stay.stay))]
+
+    def _party(self, booking: str) -> str:
+        return self._keys.mark("booking", booking).hex()
+
+    def _guest(self, row: Sequence[Any]) -> Guest:
+        return _guest(row, self._text(row[0], "booking", row[1]))
+
+    def party(self, booking: str) -> Sequence[Guest]:
+        return [self._guest(row) for row in self._all(PARTY, (self._party(booking),))]
 
     def put_band(self, band: Band) -> None:
         values = (band.uid, band.guest, band.serial, band.active, band.key_version, band.random_id, band.state)
@@ -87,8 +97,8 @@ class GuestsTx(Statements):
         ]
 
 
-def _guest(row: Sequence[Any]) -> Guest:
-    ref, booking, cabin_a, stay_a, cabin_b, stay_b, zones, child, crew, not_before_s, not_after_s = row[:11]
+def _guest(row: Sequence[Any], booking: str) -> Guest:
+    ref, _, cabin_a, stay_a, cabin_b, stay_b, zones, child, crew, not_before_s, not_after_s = row[:11]
     currency, stay_minor, day_minor, verify_above_minor, serial, salt, digest, failures, settled = row[11:]
     cabins = [CabinStay(cabin_a, stay_a)]
     if cabin_b is not None:

@@ -13,12 +13,18 @@ from pathlib import Path
 
 from steward.adapters.sqlite.connect import DATABASE_ERRORS, check_folder, connect, create_file, store_error
 from steward.adapters.sqlite.copying import copy_database
+from steward.adapters.sqlite.guestkeys import GuestKeys
 from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
+from steward.adapters.sqlite.sealing import Sealing
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import DataKey
 from steward.errors import StoreUnavailable
+from steward.ports import Entropy
 
 APPLICATION_ID = 0x53545744  # "STWD"
-_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 12))
+_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 18))
 SCHEMA_VERSION = len(_SCRIPTS)
+SEALED_VERSION = 12  # what is older holds names in clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,21 @@ def read_version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
+def open_keys(connection: sqlite3.Connection, path: Path, data_key: DataKey, entropy: Entropy) -> GuestKeys:
+    """The guests' keys of this database. Hold its lock. Raises StoreUnavailable, with nothing written."""
+    expected = None
+    if read_version(connection, path) >= SEALED_VERSION:
+        ((expected,),) = connection.execute("SELECT id FROM vault_state").fetchall()
+    return GuestKeys.open(path, data_key, entropy, expected=expected)
+
+
 def migrate(
-    connection: sqlite3.Connection, path: Path, *, steps: Sequence[str] | None = None, keep_copy: bool = True
+    connection: sqlite3.Connection,
+    path: Path,
+    sealing: Sealing,
+    *,
+    steps: Sequence[str] | None = None,
+    keep_copy: bool = True,
 ) -> Migration:
     """Bring the database to the last version. What fails leaves the version before it, whole.
 
@@ -74,11 +93,25 @@ def migrate(
         kept = path.with_name(f"{path.name}.before-v{len(steps)}")
         copy_database(connection, kept)
     for version in range(before + 1, len(steps) + 1):
-        _apply(connection, path, version, steps[version - 1])
+        _apply(connection, path, version, steps[version - 1], sealing)
+    if before < SEALED_VERSION <= len(steps):
+        clean(connection, path)
     return Migration(before, max(before, len(steps)), kept)
 
 
-def migrate_file(path: Path) -> Migration:
+def clean(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave nothing in the file or its log of what was there before it was sealed. Raises StoreUnavailable."""
+    try:
+        ((is_clean,),) = connection.execute("SELECT clean FROM vault_state").fetchall()
+        if not is_clean:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute("UPDATE vault_state SET clean = 1")
+    except DATABASE_ERRORS as error:
+        raise store_error(error, f"{path} is sealed, but not yet rid of what it held before") from error
+
+
+def migrate_file(path: Path, data_key: DataKey) -> Migration:
     """Migrate a database that nobody has open, making it if there is none. Raises StoreUnavailable."""
     check_folder(path)
     lock = DatabaseLock(path)
@@ -87,19 +120,26 @@ def migrate_file(path: Path) -> Migration:
         create_file(path)
         connection = connect(path)
         try:
-            return migrate(connection, path)
+            entropy = OsEntropy()
+            keys = open_keys(connection, path, data_key, entropy)
+            try:
+                return migrate(connection, path, Sealing(keys, entropy))
+            finally:
+                keys.close()
         finally:
             connection.close()
     finally:
         lock.release()
 
 
-def _apply(connection: sqlite3.Connection, path: Path, version: int, script: str) -> None:
+def _apply(connection: sqlite3.Connection, path: Path, version: int, script: str, sealing: Sealing) -> None:
     try:
+        sealing.lend(connection)
         connection.executescript(
-            f"BEGIN EXCLUSIVE;\n{script}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {version};\nCOMMIT;"
+            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {version};"
         )
+        sealing.keep()
+        connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

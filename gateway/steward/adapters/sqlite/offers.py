@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from steward.adapters.sqlite.charges import charge_kind
 from steward.adapters.sqlite.statements import Statements, select, upsert
 from steward.adapters.store_items import decode_item, encode_item
 from steward.adapters.store_looks import check_catalogue, check_offer
@@ -41,9 +43,8 @@ SELECT item, hour, count(*) FROM offer WHERE outlet = ? AND at_s >= ? AND state 
 GROUP BY item, hour ORDER BY item, hour
 """
 SOLD = """
-SELECT description, (at_s + ?) / 3600 % 24 AS hour, count(*) FROM charge
+SELECT tap_id, guest, description, (at_s + ?) / 3600 % 24 FROM charge
 WHERE outlet = ? AND at_s >= ? AND state = 'posted' AND description <> ''
-GROUP BY description, hour ORDER BY description, hour
 """
 
 
@@ -70,18 +71,23 @@ class OfferTx(Statements):
     def put_offer(self, offer: Offer) -> None:
         check_offer(offer)
         what = (offer.guest, offer.outlet, offer.item, offer.category, offer.at_s, offer.hour, offer.propensity_ppm)
-        rest = (offer.ranker, encode_reasons(offer.reasons, offer.why), offer.state, offer.answered_s, offer.liked_s)
+        told = self._seal_text(offer.guest, offer_kind(offer.id), encode_reasons(offer.reasons, offer.why))
+        rest = (offer.ranker, told, offer.state, offer.answered_s, offer.liked_s)
         self._change(PUT_OFFER, (offer.id, *what, *rest))
+
+    def _offer(self, row: Sequence[Any]) -> Offer:
+        told = self._text(row[1], offer_kind(row[0]), row[9])
+        return _offer((*row[:9], told or encode_reasons((), None), *row[10:]))
 
     def offer(self, offer: OfferId) -> Offer | None:
         row = self._one(OFFER, (offer,))
-        return None if row is None else _offer(row)
+        return None if row is None else self._offer(row)
 
     def offers_of(self, ref: GuestRef, since_s: int) -> Sequence[Offer]:
-        return [_offer(row) for row in self._all(OFFERS_OF, (ref, since_s))]
+        return [self._offer(row) for row in self._all(OFFERS_OF, (ref, since_s))]
 
     def last_offers_of(self, ref: GuestRef, limit: int) -> Sequence[Offer]:
-        return [_offer(row) for row in self._all(LAST_OFFERS_OF, (ref, ref, max(limit, 0)))]
+        return [self._offer(row) for row in self._all(LAST_OFFERS_OF, (ref, ref, max(limit, 0)))]
 
     def drop_offers(self, ref: GuestRef) -> None:
         self._change(DROP_OFFERS, (ref,))
@@ -90,7 +96,16 @@ class OfferTx(Statements):
         return [(ItemId(item), hour, count) for item, hour, count in self._all(TAKEN, (outlet, since_s))]
 
     def sold(self, outlet: OutletId, since_s: int, utc_offset_s: int) -> Sequence[tuple[str, int, int]]:
-        return [(text, hour, count) for text, hour, count in self._all(SOLD, (utc_offset_s, outlet, since_s))]
+        counts: Counter[tuple[str, int]] = Counter()
+        for tap_id, guest, said, hour in self._all(SOLD, (utc_offset_s, outlet, since_s)):
+            text = said if guest is None else self._text(guest, charge_kind(tap_id), said)
+            if text:
+                counts[text, hour] += 1
+        return [(text, hour, count) for (text, hour), count in sorted(counts.items())]
+
+
+def offer_kind(id_: str) -> str:
+    return f"offer {id_}"
 
 
 def _offer(row: Sequence[Any]) -> Offer:

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from steward.adapters.sqlite.connect import DATABASE_ERRORS, store_error
 from steward.adapters.sqlite.tx import SqliteTx
+from steward.adapters.vault import Chest, TxKeys
 from steward.errors import Busy, StoreUnavailable
+from steward.ports import Entropy
 
 T = TypeVar("T")
 
@@ -20,7 +22,11 @@ T = TypeVar("T")
 class ReaderPool:
     """As many threads as connections, and a bounded number of reads that may wait for them."""
 
-    def __init__(self, connections: Sequence[sqlite3.Connection], *, queue_max: int) -> None:
+    def __init__(
+        self, connections: Sequence[sqlite3.Connection], chest: Chest, entropy: Entropy, *, queue_max: int
+    ) -> None:
+        self._chest = chest
+        self._entropy = entropy
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         for connection in connections:
             self._idle.put(connection)
@@ -59,7 +65,7 @@ class ReaderPool:
 
     def _read(self, work: Callable[[SqliteTx], T]) -> T:
         connection = self._idle.get()
-        tx = SqliteTx(connection, read_only=True)
+        tx = SqliteTx(connection, TxKeys(self._chest, self._entropy), read_only=True)
         try:
             connection.execute("BEGIN")  # one snapshot for everything the closure reads
             return work(tx)

@@ -41,6 +41,13 @@ WORDS_OF = "SELECT words FROM charge_words WHERE tap_id = ?"
 DROP_WORDS = "DELETE FROM charge_words WHERE tap_id = ?"
 
 
+_HOUSE = GuestRef("house")  # descriptions on their way name no guest: they are sealed with the gateway's own key
+
+
+def _words_kind(tap_id: str) -> str:
+    return f"words {tap_id}"
+
+
 class ShipTx(Statements):
     """Part of SqliteTx."""
 
@@ -98,14 +105,15 @@ class ShipTx(Statements):
         return TapId(self._one(COUNTER_USE, (uid, kind, counter))[0])
 
     def put_words(self, tap_id: TapId, text: str) -> None:
-        self._change(PUT_WORDS, (tap_id, text))
+        self._change(PUT_WORDS, (tap_id, self._seal_text(_HOUSE, _words_kind(tap_id), text)))
 
     def words(self, limit: int) -> Sequence[tuple[TapId, str]]:
-        return [(TapId(tap_id), text) for tap_id, text in self._all(WORDS, (max(limit, 0),))]
+        rows = self._all(WORDS, (max(limit, 0),))
+        return [(TapId(tap_id), self._text(_HOUSE, _words_kind(tap_id), text)) for tap_id, text in rows]
 
     def words_of(self, tap_id: TapId) -> str | None:
         row = self._one(WORDS_OF, (tap_id,))
-        return None if row is None else row[0]
+        return None if row is None else self._text(_HOUSE, _words_kind(tap_id), row[0])
 
     def drop_words(self, tap_id: TapId) -> None:
         self._change(DROP_WORDS, (tap_id,))

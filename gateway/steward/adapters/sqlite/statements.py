@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import binascii
 import sqlite3
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
 
 from steward.adapters.sqlite.connect import DATABASE_ERRORS, store_error
 from steward.adapters.store_rules import ReadOnlyError, TransactionOverError
-from steward.errors import Conflict, StoreUnavailable
+from steward.adapters.vault import TxKeys
+from steward.domain.ids import GuestRef
+from steward.errors import Conflict, Erased, StoreUnavailable
 
 Value = str | int | bytes | None
 
@@ -16,8 +20,9 @@ Value = str | int | bytes | None
 class Statements:
     """Runs SQL for one closure. sqlite3 keeps each statement prepared, keyed by its text."""
 
-    def __init__(self, connection: sqlite3.Connection, *, read_only: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, keys: TxKeys, *, read_only: bool) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._keys = keys
         self._read_only = read_only
         self.failure: StoreUnavailable | None = None  # the database gave out: nothing of this closure may be kept
 
@@ -46,6 +51,28 @@ class Statements:
         if self._read_only:
             raise ReadOnlyError
         return self._all(sql, values)
+
+    # what was sealed
+
+    def _seal_text(self, ref: GuestRef, kind: str, text: str) -> str:
+        """For a column of text. An empty one stays empty. Raises Erased."""
+        return b64encode(self._keys.seal(ref, kind, text.encode())).decode("ascii") if text else ""
+
+    def _text(self, ref: GuestRef, kind: str, sealed: str) -> str:
+        """The text; empty once it was forgotten."""
+        try:
+            raw = b64decode(sealed, validate=True)
+        except binascii.Error as error:
+            raise StoreUnavailable(f"the database: {kind} of {ref} is damaged: restore the last backup") from error
+        found = self._bytes(ref, kind, raw) if raw else None
+        return "" if found is None else found.decode()
+
+    def _bytes(self, ref: GuestRef, kind: str, sealed: bytes) -> bytes | None:
+        """What was sealed; None once it was forgotten."""
+        try:
+            return self._keys.unseal(ref, kind, sealed)
+        except Erased:
+            return None
 
 
 def select(columns: Sequence[str], rest: str) -> str:

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 from steward.adapters.sqlite.connect import check_folder, connect, create_file, store_error
 from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
 from steward.adapters.sqlite.lookups import forbid_looks
-from steward.adapters.sqlite.migrations import Migration, migrate
+from steward.adapters.sqlite.migrations import Migration, clean, migrate, open_keys
 from steward.adapters.sqlite.readers import ReaderPool
+from steward.adapters.sqlite.sealing import Sealing
+from steward.adapters.sqlite.sweeping import drop_open_copies, sweep_destroyed
 from steward.adapters.sqlite.tx import SqliteTx
 from steward.adapters.sqlite.writer import GroupWriter, WriterCounts
+from steward.adapters.store_register import check_columns
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import DataKey
 from steward.errors import StoreUnavailable
 from steward.ports import Store
 
@@ -50,9 +55,13 @@ class SqliteStore:
         self.migration = migration
 
     @classmethod
-    def open(cls, path: Path, *, limits: StoreLimits | None = None, first_epoch: int = 1) -> SqliteStore:
+    def open(
+        cls, path: Path, data_key: DataKey, *, limits: StoreLimits | None = None, first_epoch: int = 1
+    ) -> SqliteStore:
         """Open the database, made or migrated if need be, for this process alone. Blocks.
 
+        data_key: opens the guests' keys, which are in a file beside the database (adapters/sqlite/guestkeys.py). An
+        erasure that was cut short is finished first, and one that a restored database has not heard of is repeated.
         first_epoch: where the event log of a *new* database begins. Give the unix time, so that a gateway which
         lost its disk never numbers events as it did before. Raises StoreUnavailable.
         """
@@ -65,13 +74,26 @@ class SqliteStore:
             create_file(path)
             connection = connect(path)
             resources.callback(connection.close)
-            migration = _prepare(connection, path, first_epoch)
+            entropy = OsEntropy()
+            keys = open_keys(connection, path, data_key, entropy)
+            resources.callback(keys.close)
+            migration = migrate(connection, path, Sealing(keys, entropy))
+            check_columns(connection, path)
+            _begin(connection, path, first_epoch)
+            sweep_destroyed(connection, path, keys)
             reading = [connect(path, query_only=True) for _ in range(limits.reader_count)]
             for reader in reading:
                 forbid_looks(reader)
-            readers = ReaderPool(reading, queue_max=limits.read_queue_max)
+            readers = ReaderPool(reading, keys, entropy, queue_max=limits.read_queue_max)
             resources.callback(readers.close)
-            writer = GroupWriter(connection, queue_max=limits.write_queue_max, batch_max=limits.batch_max)
+            writer = GroupWriter(
+                connection,
+                keys,
+                entropy,
+                queue_max=limits.write_queue_max,
+                batch_max=limits.batch_max,
+                on_forgotten=lambda: drop_open_copies(path),
+            )
             return cls(writer, readers, resources.pop_all(), migration, limits)
 
     @property
@@ -94,13 +116,12 @@ class SqliteStore:
         await asyncio.to_thread(self._resources.close)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, first_epoch: int) -> Migration:
-    migration = migrate(connection, path)
+def _begin(connection: sqlite3.Connection, path: Path, first_epoch: int) -> None:
+    clean(connection, path)  # a full disk may have kept a migration from it
     try:
         connection.execute(_BEGIN_EPOCH, (first_epoch,))
     except sqlite3.Error as error:
         raise store_error(error, str(path)) from error
-    return migration
 
 
 if TYPE_CHECKING:

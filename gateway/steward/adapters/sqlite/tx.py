@@ -10,22 +10,28 @@ from steward.adapters.sqlite.condition import ConditionTx
 from steward.adapters.sqlite.context import ContextTx
 from steward.adapters.sqlite.decisions import DecisionTx
 from steward.adapters.sqlite.desk import DeskTx
+from steward.adapters.sqlite.erasure import ErasureTx
 from steward.adapters.sqlite.events import EventsTx
+from steward.adapters.sqlite.guestaccess import GuestAccessTx
 from steward.adapters.sqlite.guests import GuestsTx
 from steward.adapters.sqlite.ledger import LedgerTx
 from steward.adapters.sqlite.manifest import ManifestTx
+from steward.adapters.sqlite.privacy import PrivacyTx
 from steward.adapters.sqlite.service import ServiceTx
 from steward.adapters.sqlite.ship import ShipTx
 from steward.adapters.sqlite.stock import StockTx
 from steward.adapters.sqlite.sync import SyncTx
+from steward.adapters.sqlite.vault import VaultTx
 from steward.ports import Tx
 
 
-class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx):
+class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx, GuestAccessTx, ErasureTx):
     """Of guests, bands and money."""
 
 
-class SqliteTx(_RecordsTx, ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, SyncTx, ShipTx):
+class SqliteTx(
+    VaultTx, _RecordsTx, ServiceTx, ContextTx, StockTx, DecisionTx, ManifestTx, DeskTx, PrivacyTx, SyncTx, ShipTx
+):
     """One closure's view of the database."""
 
 

@@ -2,6 +2,9 @@
 
 Each closure runs in its own savepoint, so one that fails is rolled back alone. Nobody is told anything, not even of
 a refusal, before the commit is on disk: a refusal too was decided on what earlier closures of the batch had written.
+
+Keys that closures made are kept before their commit, keys that they destroyed go after it: cut at any moment, no
+sealed row is without its key, and what was to be destroyed is written in the database for the next start.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from typing import Any
 from steward.adapters.sqlite.connect import store_error
 from steward.adapters.sqlite.tx import SqliteTx
 from steward.adapters.store_jobs import Job
+from steward.adapters.vault import Chest, KeyChanges, TxKeys
 from steward.errors import Busy, StoreUnavailable
+from steward.ports import Entropy
 
 _LOG = logging.getLogger(__name__)
 _STOP = None  # in the queue: nothing comes after it
@@ -36,8 +41,21 @@ class WriterCounts:
 class GroupWriter:
     """Owns a connection and the thread that writes on it."""
 
-    def __init__(self, connection: sqlite3.Connection, *, queue_max: int, batch_max: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        chest: Chest,
+        entropy: Entropy,
+        *,
+        queue_max: int,
+        batch_max: int,
+        on_forgotten: Callable[[], None],
+    ) -> None:
+        """on_forgotten: called on the writer's thread after keys were destroyed."""
         self._connection = connection
+        self._chest = chest
+        self._entropy = entropy
+        self._on_forgotten = on_forgotten
         self._queue: queue.SimpleQueue[Job[SqliteTx] | None] = queue.SimpleQueue()
         self._queue_max = queue_max
         self._batch_max = batch_max
@@ -101,31 +119,58 @@ class GroupWriter:
         return batch
 
     def _commit(self, batch: Sequence[Job[SqliteTx]]) -> None:
-        counts = self._counts
+        counts, changes = self._counts, KeyChanges()
+        forgetting: list[Job[SqliteTx]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
-                self._attempt(job)
+                if self._attempt(job, changes):
+                    forgetting.append(job)
+            self._chest.keep(changes.made)
             self._connection.execute("COMMIT")
             self._counts = WriterCounts(counts.commits + 1, counts.closures + len(batch), counts.failures)
         except sqlite3.Error as error:
             self._counts = WriterCounts(counts.commits, counts.closures, counts.failures + 1)
             self._give_up(batch, error)
+            return
+        if changes.forgets or self._chest.late:
+            self._forget(changes, forgetting)
 
-    def _attempt(self, job: Job[SqliteTx]) -> None:
-        """Run one closure in its savepoint. Raises sqlite3.Error if the whole batch is lost with it."""
+    def _forget(self, changes: KeyChanges, jobs: Sequence[Job[SqliteTx]]) -> None:
+        """Destroy keys. What the disk does not let go is tried again after the next commit, and at the next start."""
+        try:
+            self._chest.forget(changes.destroyed, changes.dropped)
+            if changes.destroyed:
+                self._on_forgotten()
+        except (sqlite3.Error, OSError) as error:
+            _LOG.error("store.keys_not_destroyed detail=%s", error)
+            for job in jobs:
+                job.fail(
+                    StoreUnavailable(
+                        "the guest's data is deleted, but the file of keys, or a copy from before an upgrade, cannot "
+                        "be changed yet: free some space; the gateway goes on trying"
+                    )
+                )
+
+    def _attempt(self, job: Job[SqliteTx], before: KeyChanges) -> bool:
+        """Run one closure in its savepoint; whether it destroys keys. Raises sqlite3.Error if the batch is lost."""
         connection = self._connection
         connection.execute("SAVEPOINT closure")
-        tx = SqliteTx(connection, read_only=False)
+        keys = TxKeys(self._chest, self._entropy, before)
+        tx = SqliteTx(connection, keys, read_only=False)
         returned = job.run(tx)
         tx.end()
         if not connection.in_transaction:
             raise sqlite3.OperationalError(f"the transaction was dropped: {tx.failure}")
         if tx.failure is not None:
             job.fail(tx.failure)  # even if the closure carried on: what it wrote may be incomplete
-        if tx.failure is not None or not returned:
+        kept = tx.failure is None and returned
+        if not kept:
             connection.execute("ROLLBACK TO closure")
         connection.execute("RELEASE closure")
+        if kept:
+            before.add(keys.changes)
+        return kept and bool(keys.changes.destroyed)
 
     def _give_up(self, batch: Sequence[Job[SqliteTx]], error: sqlite3.Error) -> None:
         """Nothing of this batch is kept, and every one of its waiters hears why."""

@@ -47,7 +47,7 @@ from steward.web.pages.language import LANGUAGES, Catalogue, Translator
 
 PAGES_TABLE = "steward_pages"  # on app.state: (method, path) -> PageRoute
 LOGIN, SHIFT = "/crew/login", "/crew/shift"
-FIELDS_MAX = 24
+FIELDS_MAX = 32
 FORM_TYPE = "application/x-www-form-urlencoded"
 _SECRET_BYTES = 32
 _DAY_S = 86_400
@@ -125,7 +125,7 @@ class PageCall:
         """What this browser's forms are bound to: its session, or before the PIN its visit. Made if there is none."""
         bound = bound_secret(self.request, self.session)
         if bound is None:
-            bound = self._new_visit = self._new_visit or secrets.token_urlsafe(_SECRET_BYTES)
+            bound = self._new_visit = self._new_visit or new_secret()
         return bound
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
@@ -225,7 +225,7 @@ class Pages:
         request = call.request
         call.session = await self._session(request)
         if route.method == "POST":
-            call.form = await _checked_form(request, call.session)
+            call.form = await checked_form(request, bound_secret(request, call.session))
         if not route.public:
             session = call.session
             if session is None:
@@ -249,21 +249,24 @@ class Pages:
             return None
 
     def _failed(self, call: PageCall, error: StewardError | Problem) -> Response:
-        problem = error if isinstance(error, Problem) else _problem(error)
-        code = problem.code if call.t.known(f"errors.{problem.code}_said", "") else _generic(problem.status)
-        return call.page("error.html", problem.status, code=problem.code, shown_code=code)
+        status, code, shown_code = shown_problem(error, call.t)
+        return call.page("error.html", status, code=code, shown_code=shown_code)
+
+
+def new_secret() -> str:
+    """For a browser that has none yet."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def bound_secret(request: Request, session: CrewSession | None) -> str | None:
     return cookies.read_cookie(request, cookies.SESSION if session is not None else cookies.VISIT)
 
 
-async def _checked_form(request: Request, session: CrewSession | None) -> dict[str, str]:
-    """The fields of a form that our own page sent in this very session."""
+async def checked_form(request: Request, secret: str | None) -> dict[str, str]:
+    """The fields of a form that our own page sent, bound to this secret. Raises PageError."""
     if not csrf.from_own_page(request):
         raise PageError(403, "form_foreign")
     form = _fields(request, await request.body())
-    secret = bound_secret(request, session)
     if secret is None or not csrf.token_fits(form.pop(csrf.FIELD, ""), secret):
         raise PageError(403, "form_old")
     return form
@@ -292,6 +295,13 @@ def _to_login(call: PageCall) -> Response:
     if call.request.method == "POST" or "text/html" in call.request.headers.get("accept", ""):
         return call.go(LOGIN)
     raise PageError(401, "signed_out")
+
+
+def shown_problem(error: StewardError | Problem, t: Translator) -> tuple[int, str, str]:
+    """Status, code, and the code whose words are shown."""
+    problem = error if isinstance(error, Problem) else _problem(error)
+    known = t.known(f"errors.{problem.code}_said", "")
+    return problem.status, problem.code, problem.code if known else _generic(problem.status)
 
 
 def _problem(error: StewardError) -> Problem:

@@ -1,4 +1,5 @@
 """The pages' cookies: HttpOnly, SameSite=Strict, for this host; over TLS also Secure and with the __Host- prefix.
+A guest's is SameSite=Lax: guestbase.py says why.
 
 The prefix makes the browser itself refuse a cookie that another host or an unencrypted page has planted.
 """
@@ -6,6 +7,7 @@ The prefix makes the browser itself refuse a cookie that another host or an unen
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +16,7 @@ SESSION = "steward_crew"  # the secret of a session after its PIN
 VISIT = "steward_visit"  # a secret of the browser before that: what its forms and its login are bound to
 LOGIN = "steward_login"  # which login this browser has begun
 LANGUAGE = "steward_lang"
+GUEST = "steward_guest"  # the secret of a guest's phone that is signed in
 _HOST_PREFIX = "__Host-"
 _VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LANGUAGE_AGE_S = 400 * 86_400
@@ -41,14 +44,18 @@ def set_cookie(request: Request, response: Response, name: str, value: str) -> N
         path="/",
         secure=is_secure(request),
         httponly=True,
-        samesite="strict",
+        samesite=_same_site(name),
     )
 
 
 def clear_cookie(request: Request, response: Response, name: str) -> None:
     response.delete_cookie(
-        cookie_name(request, name), path="/", secure=is_secure(request), httponly=True, samesite="strict"
+        cookie_name(request, name), path="/", secure=is_secure(request), httponly=True, samesite=_same_site(name)
     )
+
+
+def _same_site(name: str) -> Literal["lax", "strict"]:
+    return "lax" if name == GUEST else "strict"
 
 
 def cookie_name(request: Request, name: str) -> str:
