@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.unit.trustkit import BAD_TRUST, good_trust
 
 from voyage.checks import CHECKS, OUTAGE_CHECKS, run_checks
 from voyage.observed import (
@@ -126,6 +127,7 @@ def good_day() -> Observed:
         looks=LooksSeen({"token:desk": 2, "c1": 1}, {"token:desk": 2, "c1": 1}, 3, 3, 1),
         ashore=AshoreSeen((EpochAshore("gw1", 1, len(log), 1, len(log)),), 0, (), (7, 7), 0),
         link=LinkSeen(2_000, 900, 2_040, 901, len(log), 9_000),
+        trust=good_trust(),
         outage_asked=True,
         outage=OutageSeen(5.0, 5.1, 2, 60, 0, 0, 1.5),
         steps_done=30,
@@ -377,6 +379,7 @@ BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
     ("it never caught up", "outage_survived", lambda s: swap(s, "outage", after=4, caught_up_s=None)),
     ("bytes passed a cut link", "outage_survived", lambda s: swap(s, "outage", passed_bytes=1)),
     ("the cut was too short", "outage_survived", lambda s: swap(s, "outage", cut_s=4.0)),
+    *BAD_TRUST,
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from voyage import checks_reasons as reasons
 from voyage import checks_shore as shore
+from voyage import checks_trust as trust
 from voyage.cast import BANDS_MIN
 from voyage.observed import DoorTry, Observed, TillTry
 from voyage.verdict import Check, Verdict
@@ -273,6 +274,11 @@ CHECKS: tuple[Named, ...] = (
     ("catalogue_applied", "Shore's catalogue is applied once", shore.catalogue_applied),
     ("events_ashore_once", "Every event is ashore exactly once", shore.events_ashore_once),
     ("link_counted", "The link's bytes are counted right", shore.link_counted),
+    ("nothing_undeclared", "Nothing is kept without a use", trust.nothing_undeclared),
+    ("own_pages", "The band opens its guest's own pages", trust.own_pages),
+    ("proofs_hold", "What a guest takes home proves itself", trust.proofs_hold),
+    ("forgotten", "Who is forgotten is found nowhere", trust.forgotten),
+    ("breach_drill", "A breach pack is made off line", trust.breach_drill),
 )
 OUTAGE_CHECKS: tuple[Named, ...] = (("outage_survived", "An outage loses nothing", shore.outage_survived),)
 

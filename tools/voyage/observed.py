@@ -285,6 +285,33 @@ class OutageSeen:
     caught_up_s: float | None  # after the line was whole again; None: never
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedSeen:
+    """Who was forgotten. found: what still holds something of theirs, as "file: what". whole: the stay was over."""
+
+    person: str
+    whole: bool
+    verified: bool  # the certificate, by `steward verify`
+    ashore: str  # as the certificate says
+    found: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class TrustSeen:
+    """pages: those that were shown. links: (the band's link opened, the same link opened again)."""
+
+    pages: list[str] = field(default_factory=list)
+    links: tuple[bool, bool] = (False, True)
+    verified: dict[str, str] = field(default_factory=dict)  # what was taken home -> what `steward verify` said of it
+    bent: dict[str, bool] = field(default_factory=dict)  # the same with one letter changed -> whether it was refused
+    log: str = ""  # what `steward verify log` said
+    undeclared: tuple[str, ...] = ()  # columns and events' keys that no use case names
+    erased: list[ErasedSeen] = field(default_factory=list)
+    searched: int = 0  # bytes
+    drill: tuple[str, ...] = ()  # files of the breach drill
+    drill_s: float = 0.0
+
+
 @dataclass(slots=True)
 class Observed:
     """Everything that was seen. `doors` is every door of the ship: a check may ask for each of them."""
@@ -303,6 +330,7 @@ class Observed:
     care: list[CareSeen] = field(default_factory=list)
     suggestions: list[SuggestionSeen] = field(default_factory=list)
     arms: tuple[ArmSeen, ...] = ()
+    trust: TrustSeen | None = None
     freezes: list[FreezeSeen] = field(default_factory=list)
     looks: LooksSeen | None = None
     ashore: AshoreSeen | None = None

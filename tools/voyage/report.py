@@ -54,6 +54,7 @@ def build_report(
             "link": _link(seen),
             "look_ups": sum(seen.looks.logged.values()) if seen.looks else 0,
             "suggestions": _suggestions(seen),
+            "trust": _trust(seen),
             "cards_shown": len(seen.served),
             "card_ms": [round(s.ms, 1) for s in seen.served],
             "freeze_to_refusal_s": {
@@ -102,6 +103,22 @@ def _suggestions(seen: Observed) -> dict[str, Any]:
         "claims_tried": len(claimed),
         "claims_as_told": sum(one.holds for one in claimed),
         "acceptance": [asdict(arm) for arm in seen.arms],
+    }
+
+
+def _trust(seen: Observed) -> dict[str, Any]:
+    """look_ups_unlogged: made by somebody, as they counted, and not in the log."""
+    trust, looks = seen.trust, seen.looks
+    if trust is None or looks is None:
+        return {}
+    erased = trust.erased
+    return {
+        "fields_without_use_case": len(trust.undeclared),
+        "look_ups_unlogged": sum(max(0, made - looks.logged.get(actor, 0)) for actor, made in looks.made.items()),
+        "erased_guests": len(erased),
+        "erased_guest_recoverable": any(one.found for one in erased),
+        "searched_bytes": trust.searched,
+        "breach_drill_s": round(trust.drill_s, 2),
     }
 
 

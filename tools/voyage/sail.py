@@ -49,6 +49,7 @@ from voyage.ship import (
 )
 from voyage.shore import Shore, ShoreProcess, make_shore
 from voyage.tending import first_trouble, in_background, unless_one_dies
+from voyage.trust import try_trust
 from voyage.verdict import Check
 from voyage.watching import taps_by_hand
 from voyage.wrists import VirtualBand, close_all, start_all
@@ -258,6 +259,8 @@ class Sailing:
                 await evidence.collect(aboard, acts.refs, self._by_hand, seen)
             scene.figures = await monitor.get("/v1/board")
             await watch.look()
+            with self._timed("trust"):
+                seen.trust = await try_trust(aboard, self._cast, acts, seen, scene)
             self._conclude(aboard, acts, micropython)
             if not self._settings.once:
                 scene.begin("the day is over; doors and the bar stay in use")
