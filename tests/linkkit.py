@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from steward.domain.batches import BadBatch, decode_batch, encode_ack
-from steward.domain.digest import Digest, digest_events
+from steward.domain.batches import BadBatch, Batch, decode_batch, encode_ack
+from steward.domain.digest import Digest, answer_digest
 from steward.domain.events import StoredEvent
 from steward.domain.intake import Stream, acknowledge, end_older, take
+from steward.domain.recipients import lesser
 from steward.domain.topics import ack_topic, matches
 from steward.ports import ClockReading
 from steward.ports.sync import LinkBytes, LinkDown, PipeMessage
@@ -219,13 +220,19 @@ class Peer:
             self.arrivals.append(event)
         for event in taken.again:
             self.repeated += 1
-            if self.held.events[*key, event.epoch, event.seq] != event:
+            kept = lesser(self.held.events[*key, event.epoch, event.seq], event)
+            if kept is None:
                 self.alarms.append(event)
+            else:
+                self.held.events[*key, event.epoch, event.seq] = kept
         streams |= end_older(streams, batch) | {batch.epoch: taken.stream}
-        digest = None if batch.digest is None else self._digest(key, batch.epoch, batch.digest)
-        ack = acknowledge(taken.stream, batch, self.held.boot, digest)
+        ack = acknowledge(taken.stream, batch, self.held.boot, self._digest(key, batch))
         await self._pipe.publish(ack_topic(*key, self._name), encode_ack(ack))
 
-    def _digest(self, key: tuple[str, str], epoch: int, asked: Digest) -> Digest:
-        found = (self.held.events.get((*key, epoch, seq)) for seq in range(asked.first, asked.last + 1))
-        return digest_events(asked.first, asked.last, [event for event in found if event is not None])
+    def _digest(self, key: tuple[str, str], batch: Batch) -> Digest | None:
+        asked = batch.digest or batch.bare
+        if asked is None:
+            return None
+        found = (self.held.events.get((*key, batch.epoch, seq)) for seq in range(asked.first, asked.last + 1))
+        answer = answer_digest(batch.digest, batch.bare, [event for event in found if event is not None])
+        return None if answer is None else answer[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.moneykit import HandClock
 from tests.unit.servicekit import BAND, BAR, CREW, PIN, PURSER_CREW, Deck, profile
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.crew import PIN_FAILURES_MAX
@@ -29,7 +30,7 @@ class Gateway:
         self.lives = 0
 
     async def start(self) -> Deck:
-        deck = Deck(SqliteStore.open(self.path), self.clock)
+        deck = Deck(SqliteStore.open(self.path, DATA_KEY), self.clock)
         self.lives += 1
         for _ in range(self.lives * 1000):  # another life draws other random numbers
             deck.entropy.token_bytes(8)

@@ -26,6 +26,7 @@ from tests.unit.moneykit import NOON_S
 from tests.unit.servicekit import ASE, KIRA, guest, item, profile
 from tests.unit.test_pastexport import deed
 from tests.unit.test_pasts import bought, offer
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters import deedfiles
 from steward.adapters.deedfiles import write_deeds
@@ -87,7 +88,7 @@ def config(tmp_path: Path) -> Path:
 
 
 async def _write(database: Path, work: object) -> None:
-    store = SqliteStore.open(database)
+    store = SqliteStore.open(database, DATA_KEY)
     try:
         await store.write(work)  # type: ignore[arg-type]
     finally:
@@ -140,7 +141,7 @@ def test_who_takes_it_back_is_in_no_later_file_and_no_two_files_name_a_guest_ali
 
 
 def test_it_reads_while_the_gateway_has_the_database(config: Path, tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "data" / "steward.db")
+    store = SqliteStore.open(tmp_path / "data" / "steward.db", DATA_KEY)
     try:
         assert export(config, "--deeds", tmp_path / "deeds.jsonl").returncode == 0
     finally:
@@ -221,11 +222,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_reads_no_profile_and_writes_nothing(config: Path, tmp_path: Path) -> None:
-    with snapshot(tmp_path / "data" / "steward.db") as tx:
+    with snapshot(tmp_path / "data" / "steward.db", DATA_KEY) as tx:
         with pytest.raises(ReadOnlyError):
             tx.put_guest(guest(KIRA))
         with pytest.raises(StoreUnavailable):
-            tx._all("SELECT full_name FROM profile")
+            tx._all("SELECT names FROM profile")
         kept = tx
     with pytest.raises(TransactionOverError):
         kept.guests()

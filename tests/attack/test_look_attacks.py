@@ -14,19 +14,22 @@ import pytest
 from tests.contract import serviceparts as contract
 from tests.contract.makers import BOB
 from tests.unit.servicekit import BARKEEPER, CASHIER, HOST, KIRA, MEDIC, Deck, item
+from tests.vaultkit import DATA_KEY
 
 import steward
 from steward.adapters.sqlite.connect import connect
 from steward.adapters.sqlite.lookups import forbid_looks
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.sqlite.tx import SqliteTx
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import KeyChanges, MemoryChest, TxKeys
 from steward.domain.care import CaseId
 from steward.domain.viewing import Field
 from steward.errors import StewardError, StoreUnavailable
 
 SOURCE = Path(steward.__file__).parent
 GUARDED = {
-    "profile": {"preferred_name", "full_name", "name_key", "language", "allergies", "diet"},
+    "profile": {"name", "names", "language", "health"},
     "picture": {"content"},
     "note": {"text"},
     "recovery_case": {"what", "outcome"},
@@ -38,7 +41,7 @@ STATEMENT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 THE_ONE_MODULE = SOURCE / "adapters" / "sqlite" / "lookups.py"
-PUTS_PICTURES = SOURCE / "adapters" / "sqlite" / "manifest.py"  # stages an import's pictures, by their hashes
+PICTURES = SOURCE / "adapters" / "sqlite" / "pictures.py"  # what `disclose` shows of them, and what an import stages
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -71,19 +74,24 @@ def test_the_walk_sees_what_it_looks_for() -> None:
 
 def test_no_other_module_says_anything_to_these_tables() -> None:
     for path in SOURCE.rglob("*.py"):
-        if path == THE_ONE_MODULE or "shore" in path.relative_to(SOURCE).parts:  # the shore has another database
+        if path in (THE_ONE_MODULE, PICTURES) or "shore" in path.relative_to(SOURCE).parts:  # has another database
             continue
         said = [text for text in texts(path) if names_a_guarded_table(text)]
-        if path == PUTS_PICTURES:
-            said = [text for text in said if "content" in text or "*" in text]
+        said = [text for text in said if not re.fullmatch(r"DELETE FROM \w+ WHERE \w+ = \?", text)]  # an erasure
+        said = [text for text in said if "length(health)" not in text]  # whether there is anything, for retention
         assert said == [], path
         if path.parent == THE_ONE_MODULE.parent:  # upsert("profile", ...) names it without a statement
-            assert [text for text in texts(path) if text in GUARDED] == [], path
+            counts_rows = path.name == "erasure.py"  # by the names of the columns that say whose they are
+            assert counts_rows or [text for text in texts(path) if text in GUARDED] == [], path
 
 
 def test_in_that_module_only_disclose_reads_what_is_in_them() -> None:
     """The statements that read contents are named in the helpers of `disclose`, and these are called by it alone."""
-    tree = ast.parse(THE_ONE_MODULE.read_text(encoding="utf-8"))
+    both = "".join(
+        path.read_text(encoding="utf-8").replace("from __future__ import annotations", "")
+        for path in (PICTURES, THE_ONE_MODULE)
+    )
+    tree = ast.parse(both)
     used: dict[str, set[str]] = {}
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     for function in functions:
@@ -91,7 +99,13 @@ def test_in_that_module_only_disclose_reads_what_is_in_them() -> None:
             name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
             if name is not None:
                 used.setdefault(name, set()).add(function.name)
-    assert used["_PHOTO_CONTENT"] | used["_profile"] | used["_notes"] | used["_cases"] == {"disclose"}
+    assert used["_photo"] | used["_profile"] | used["_notes"] | used["_cases"] == {"disclose"}
+    assert (used["_PHOTO_CONTENT"], used["_FIND_NAMED"], used["_FIND_CABIN"]) == (
+        {"_photo"},
+        {"_called"},
+        {"_in_cabin"},
+    )
+    assert used["_called"] | used["_in_cabin"] == {"search"}
     assert (used["_NOTES"], used["_CASES"], used["_profile_columns"]) == ({"_notes"}, {"_cases"}, {"_profile"})
     (disclose,) = (function for function in functions if function.name == "disclose")
     assert ast.unparse(disclose.body[0]) == "logged = self.log_look_up(look)"
@@ -114,7 +128,13 @@ def _reads(value: ast.expr, column: str) -> bool:
 
 def test_only_the_memory_stores_own_modules_open_its_tables() -> None:
     named = {path.name for path in SOURCE.rglob("*.py") if "LookUpState" in path.read_text(encoding="utf-8")}
-    assert named == {"memory_lookups.py", "memory_manifest.py"}  # the second puts pictures, as its SQLite half does
+    assert named == {
+        *("memory_lookups.py", "memory_manifest.py"),  # the second puts pictures, as its SQLite half does
+        *("memory_erasure.py", "memory_privacy.py"),  # count and delete rows
+    }
+
+
+CHEST = MemoryChest(DATA_KEY)
 
 
 @pytest.mark.parametrize("name", [*contract.WRITES, "everything"])
@@ -132,7 +152,7 @@ def test_whatever_reads_contents_writes_the_log_in_the_same_breath(tmp_path: Pat
         return sqlite3.SQLITE_OK
 
     connection.set_authorizer(watch)
-    tx = SqliteTx(connection, read_only=False)
+    tx = SqliteTx(connection, TxKeys(CHEST, OsEntropy(), KeyChanges()), read_only=False)
     (contract.everything if name == "everything" else contract.WRITES[name])(tx)
     assert bool(read) == (name in ("disclose", "search"))
     assert bool(logged) == (name in ("disclose", "search", "log_look_up"))
@@ -142,24 +162,25 @@ def test_whatever_reads_contents_writes_the_log_in_the_same_breath(tmp_path: Pat
 def filled(folder: Path) -> sqlite3.Connection:
     """A database with a profile, a photo, a note and a case; statements are prepared anew each time."""
     path = folder / "steward.db"
-    SqliteStore.open(path)._resources.close()
+    SqliteStore.open(path, DATA_KEY)._resources.close()
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=0)
-    tx = SqliteTx(connection, read_only=False)
+    tx = SqliteTx(connection, TxKeys(CHEST, OsEntropy(), KeyChanges()), read_only=False)
     for name in ("put_profile", "put_photo", "put_note"):
         contract.WRITES[name](tx)
     tx.open_case(contract.case(CaseId("c0" * 8)))
+    CHEST.keep(tx._keys.changes.made)
     return connection
 
 
 SNEAKY = [
-    "SELECT full_name FROM profile",
+    "SELECT names FROM profile",
     "SELECT * FROM profile",
-    "SELECT count(*) FROM profile WHERE full_name LIKE 'K%'",
-    "SELECT 1 FROM guest WHERE EXISTS (SELECT 1 FROM profile p WHERE p.ref = guest.ref AND p.allergies <> '')",
-    "SELECT name_key FROM profile",
-    "SELECT ref FROM profile ORDER BY preferred_name",
+    "SELECT count(*) FROM profile WHERE hex(names) LIKE 'K%'",
+    "SELECT 1 FROM guest WHERE EXISTS (SELECT 1 FROM profile p WHERE p.ref = guest.ref AND p.health <> x'')",
+    "SELECT name FROM profile",
+    "SELECT ref FROM profile ORDER BY names",
     "SELECT hex(content) FROM picture",
-    "SELECT length(content) FROM photo JOIN picture USING (sha256)",
+    "SELECT length(content) FROM photo JOIN picture USING (mark)",
     "SELECT json_group_array(text) FROM note",
     "WITH n AS (SELECT * FROM note) SELECT * FROM n",
     "SELECT what || outcome FROM recovery_case",
@@ -169,7 +190,7 @@ SNEAKY = [
 @pytest.mark.parametrize("sql", SNEAKY)
 async def test_a_reading_connection_is_refused_the_contents(tmp_path: Path, sql: str) -> None:
     """Store.read cannot log, so it cannot look, whatever SQL somebody writes into it one day."""
-    store = SqliteStore.open(tmp_path / "steward.db")
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     deck = await Deck(store).aboard()
     await deck.notes.add(BARKEEPER, KIRA, "no ice", deck.clock.unix_s + 60)
     try:
@@ -229,7 +250,7 @@ TAMPERING = [
 async def test_the_database_itself_keeps_the_log(tmp_path: Path, sql: str, recursive: str) -> None:
     """Another program with the file open cannot rewrite who looked, with whatever conflict clause."""
     path = tmp_path / "steward.db"
-    deck = await Deck(SqliteStore.open(path)).aboard()
+    deck = await Deck(SqliteStore.open(path, DATA_KEY)).aboard()
     for who in (BARKEEPER, HOST, CASHIER):
         await deck.lookups.card(who, KIRA, tapped=False)
     before = await deck.looks()
@@ -239,7 +260,7 @@ async def test_the_database_itself_keeps_the_log(tmp_path: Path, sql: str, recur
     with pytest.raises(sqlite3.IntegrityError):
         other.execute(sql)
     other.close()
-    again = SqliteStore.open(path)
+    again = SqliteStore.open(path, DATA_KEY)
     assert list(await again.read(lambda tx: tx.look_ups(0, 99))) == before
     await again.close()
 
@@ -247,7 +268,7 @@ async def test_the_database_itself_keeps_the_log(tmp_path: Path, sql: str, recur
 async def test_what_cannot_be_logged_is_not_shown(tmp_path: Path) -> None:
     """The disk refuses the log's row: no card, no photo, no hit, no statement comes back."""
     path = tmp_path / "steward.db"
-    deck = await Deck(SqliteStore.open(path)).aboard()
+    deck = await Deck(SqliteStore.open(path, DATA_KEY)).aboard()
     await deck.stock(item("tea"))
     case = await deck.recovery.open(BARKEEPER, KIRA, "cold soup")
     other = sqlite3.connect(path, isolation_level=None)
@@ -277,7 +298,7 @@ async def test_no_name_note_or_reason_reaches_an_event_a_log_line_or_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    deck = await Deck(SqliteStore.open(tmp_path / "steward.db")).aboard()
+    deck = await Deck(SqliteStore.open(tmp_path / "steward.db", DATA_KEY)).aboard()
     await deck.notes.add(BARKEEPER, KIRA, "walks with a cane", deck.clock.unix_s + 60)
     case = await deck.recovery.open(BARKEEPER, KIRA, "soup was cold")
     for who in (BARKEEPER, HOST, CASHIER, MEDIC):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.unit.moneykit import AES, SITE, FakeBand, Ship, ring
+from tests.vaultkit import DATA_KEY
 
 from bandwire import charge, keys
 from steward.adapters.keyfile import Role
@@ -27,7 +28,7 @@ from steward.services.payments import PaymentSettings
 @pytest_asyncio.fixture(params=["memory", "sqlite"])
 async def ship(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ship]:
     """The same attacks on both stores: what the disk keeps is what counts."""
-    store: Store = MemoryStore() if request.param == "memory" else SqliteStore.open(tmp_path / "steward.db")
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     yield Ship(store=store)
     await store.close()
 

@@ -16,12 +16,12 @@ from typing import TypeVar
 import httpx
 from tests.e2e.gatewaykit import FORM, prepare
 from tests.unit.moneykit import NOON_S, SITE
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.keyfile import Role as KeyRole
-from steward.adapters.sqlite.connect import connect
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
+from steward.adapters.sqlite.snapshot import snapshot
 from steward.adapters.sqlite.store import SqliteStore
-from steward.adapters.sqlite.tx import SqliteTx
 from steward.adapters.sqlite.verify import find_damage
 from steward.adapters.system import OsEntropy
 from steward.config import CREDENTIALS_ENV
@@ -236,7 +236,7 @@ async def on_disk(vessel: Vessel, look: Callable[[Tx], T]) -> T:
     """What a stopped gateway's database says, which must not be damaged."""
     with closing(sqlite3.connect(vessel.database)) as connection:
         assert find_damage(connection, SCHEMA_VERSION) == []
-    store = SqliteStore.open(vessel.database)
+    store = SqliteStore.open(vessel.database, DATA_KEY)
     try:
         return await store.read(look)
     finally:
@@ -245,9 +245,8 @@ async def on_disk(vessel: Vessel, look: Callable[[Tx], T]) -> T:
 
 def peek(vessel: Vessel, look: Callable[[Tx], T]) -> T:
     """What a running gateway's database says at this moment."""
-    with closing(connect(vessel.database, query_only=True)) as connection:
-        connection.execute("BEGIN")
-        return look(SqliteTx(connection, read_only=True))
+    with snapshot(vessel.database, DATA_KEY) as tx:
+        return look(tx)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], limit_s: float = LIMIT_S) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore, StoreLimits
@@ -26,7 +27,7 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
             store = MemoryStore(queue_max=write_queue_max)
         else:
             path = tmp_path / f"steward{len(opened)}.db"
-            store = SqliteStore.open(path, limits=StoreLimits(write_queue_max=write_queue_max))
+            store = SqliteStore.open(path, DATA_KEY, limits=StoreLimits(write_queue_max=write_queue_max))
         opened.append(store)
         return store
 
@@ -42,6 +43,6 @@ def store(open_store: OpenStore) -> Store:
 
 @pytest_asyncio.fixture
 async def sqlite_store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore.open(tmp_path / "steward.db")
+    opened = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     yield opened
     await opened.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.contract.makers import ANNAS_ACCOUNT, event, transaction
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.events import StoredEvent
@@ -25,7 +26,7 @@ def with_store(path: Path, *works: Callable[[Tx], object], first_epoch: int = 1)
     """Open the store, run the closures, close it: one life of a gateway."""
 
     async def live() -> list[object]:
-        store: Store = SqliteStore.open(path, first_epoch=first_epoch)
+        store: Store = SqliteStore.open(path, DATA_KEY, first_epoch=first_epoch)
         try:
             return [await store.write(work) for work in works]
         finally:

@@ -127,5 +127,5 @@ def transaction(
 
 
 def event(number: int = 1) -> NewEvent:
-    payload: dict[str, Scalar] = {"number": number, "text": "blåbær", "flag": True, "raw": b"\x00\xff", "none": None}
+    payload: dict[str, Scalar] = {"serial": number, "place": "blåbær", "code": True, "stays": b"\x00\xff", "uid": None}
     return NewEvent(EventType.DOOR_OPENED, AT_S + number, payload)

@@ -30,6 +30,7 @@ from steward.services.consents import ConsentService
 from steward.services.manifest import STAGED_TTL_S, ManifestService
 from steward.services.manifest_plan import Report
 from steward.services.manifest_write import Writer
+from steward.services.mydata import Correction, MyData
 
 ZONES = {"gangway": 0, "pool": 3}
 UTC_OFFSET_S = 7200
@@ -157,6 +158,18 @@ async def test_a_profile_that_was_deleted_comes_back(desk: Desk) -> None:
     await desk.store.write(lambda tx: tx.drop_profile(ref))
     assert (await desk.take(guest())).changes[0].fields == ("profile",)
     assert (await desk.profile(ref)).full_name == "Mia Example"
+
+
+async def test_what_guests_say_of_themselves_is_not_written_over(desk: Desk) -> None:
+    """An allergy that a guest added must not go because the booking office sends its list again."""
+    await desk.take(guest(), guest(guest="2", preferred_name="Bo", full_name="Bo Example"))
+    ref, other = (await desk.guest()).ref, (await desk.guest(key="2")).ref
+    words = Correction("Mimi", "en", [Allergen.FISH], [], explicit=True)
+    await MyData(desk.store, desk.clock).correct(ref, words)
+    await desk.take(guest(language="de", allergies=""), guest(guest="2", full_name="Bo Sample", language="de"))
+    shown = await desk.profile(ref)
+    assert (shown.preferred_name, shown.language, shown.allergies) == ("Mimi", "en", (Allergen.FISH,))
+    assert (await desk.profile(other)).language == "de"
 
 
 async def test_one_bad_row_keeps_all_others_out(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.contract import makers
 from tests.contract.test_store_approvals import P1, P2, approval, done, posted
+from tests.vaultkit import DATA_KEY, sealing
 
 from steward.adapters.sqlite import desk
 from steward.adapters.sqlite.connect import connect
@@ -57,7 +58,7 @@ async def fill(path: Path) -> None:
         made = posted(tx, 10, 50)
         tx.put_correction(made)
 
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     await store.write(work)
     await store.close()
 
@@ -101,7 +102,8 @@ async def test_refunds_made_before_there_were_approvals_count_for_their_charge(p
     """Written by schema version 4, which knew no corrections."""
     path.touch(0o600)
     connection = connect(path)
-    migrate(connection, path, steps=scripts()[:4])
+    with sealing(path) as functions:
+        migrate(connection, path, functions, steps=scripts()[:4])
     connection.close()
     connection = sqlite3.connect(path)
     connection.execute(
@@ -111,7 +113,7 @@ async def test_refunds_made_before_there_were_approvals_count_for_their_charge(p
     )
     connection.commit()
     connection.close()
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     assert await store.read(lambda tx: tx.given_alone(makers.tap_id(1), makers.ANNA, P1)) == GivenAlone(300, 0)
     (old,) = await store.read(lambda tx: tx.corrections_of(makers.tap_id(1)))
     assert (old.by, old.second, old.amount_minor) == ("", "", 300)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.contract.lives import pay, state_of, with_store
 from tests.contract.makers import AT_S, guest
+from tests.vaultkit import DATA_KEY, lend_keys
 
 from steward.adapters.sqlite import backup as backups
 from steward.adapters.sqlite.backup import backup, restore
@@ -35,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_a_backup_under_load_is_whole_and_ends(path: Path) -> None:
     copy = path.with_name("backup.db")
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     steps: list[tuple[int, int]] = []
     done = asyncio.Event()
     paid = 0
@@ -65,6 +66,7 @@ async def test_a_backup_under_load_is_whole_and_ends(path: Path) -> None:
     assert len(steps) > 2
     assert steps == sorted(steps)  # it never had to begin again
     assert steps[-1][0] == steps[-1][1]
+    lend_keys(path, copy)
     balance, epoch, found = await asyncio.to_thread(state_of, copy)
     assert (balance, epoch) == (450 * made.last_seq, made.epoch)
     assert len(found) == min(made.last_seq, 99)
@@ -88,7 +90,7 @@ def test_a_backup_does_not_overwrite_the_database_itself(path: Path, name: str) 
     with pytest.raises(StoreUnavailable, match="belongs to the database itself"):
         backup(path, path.parent / "." / name)
     with pytest.raises(StoreUnavailable, match="belongs to the database itself"):
-        restore(path.parent / name, path, at_s=LATER_S)
+        restore(path.parent / name, path, DATA_KEY, at_s=LATER_S)
     assert state_of(path)[0] == 450
 
 
@@ -130,11 +132,12 @@ def _assert_restored(path: Path, epoch: int) -> None:
 def test_a_restore_brings_the_data_back_in_a_new_epoch(path: Path) -> None:
     copy = _backed_up(path)
     kept = copy.read_bytes()
-    done = restore(copy, path, at_s=LATER_S)
+    done = restore(copy, path, DATA_KEY, at_s=LATER_S)
     assert done.epoch == LATER_S
     _assert_restored(path, LATER_S)
     assert copy.read_bytes() == kept
     assert done.replaced is not None
+    lend_keys(path, done.replaced)
     balance, epoch, found = state_of(done.replaced)
     assert (balance, epoch, len(found)) == (1350, 1, 3)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -142,16 +145,16 @@ def test_a_restore_brings_the_data_back_in_a_new_epoch(path: Path) -> None:
 
 def test_no_epoch_is_used_twice_even_when_the_clock_is_lost(path: Path) -> None:
     copy = _backed_up(path)
-    first = restore(copy, path, at_s=LATER_S)
+    first = restore(copy, path, DATA_KEY, at_s=LATER_S)
     with_store(path, pay(4))
-    second = restore(copy, path, at_s=0)
-    third = restore(copy, path, at_s=-1)
+    second = restore(copy, path, DATA_KEY, at_s=0)
+    third = restore(copy, path, DATA_KEY, at_s=-1)
     assert [first.epoch, second.epoch, third.epoch] == [LATER_S, LATER_S + 1, LATER_S + 2]
     assert len({first.replaced, second.replaced, third.replaced}) == 3
 
 
 def test_events_of_before_stay_in_the_log(path: Path) -> None:
-    restore(_backed_up(path), path, at_s=LATER_S)
+    restore(_backed_up(path), path, DATA_KEY, at_s=LATER_S)
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT epoch, seq FROM event ORDER BY epoch, seq").fetchall()
     connection.close()
@@ -161,7 +164,12 @@ def test_events_of_before_stay_in_the_log(path: Path) -> None:
 def test_a_restore_onto_a_new_disk(path: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "new" / "steward.db"
     fresh.parent.mkdir()
-    done = restore(_backed_up(path), fresh, at_s=LATER_S)
+    copy = _backed_up(path)
+    with pytest.raises(StoreUnavailable, match=r"steward.guest-keys.db is missing"):
+        restore(copy, fresh, DATA_KEY, at_s=LATER_S)
+    assert not fresh.exists()
+    lend_keys(path, fresh)
+    done = restore(copy, fresh, DATA_KEY, at_s=LATER_S)
     assert done.replaced is None
     _assert_restored(fresh, LATER_S)
 
@@ -171,7 +179,7 @@ def test_a_damaged_database_is_replaced_and_kept_with_its_log(path: Path) -> Non
     path.write_bytes(b"\x00" * 10_000)
     log = path.with_name(path.name + "-wal")
     log.write_bytes(b"what is left of it")
-    done = restore(copy, path, at_s=LATER_S)
+    done = restore(copy, path, DATA_KEY, at_s=LATER_S)
     _assert_restored(path, LATER_S)
     assert done.replaced is not None
     assert done.replaced.read_bytes() == b"\x00" * 10_000
@@ -180,10 +188,10 @@ def test_a_damaged_database_is_replaced_and_kept_with_its_log(path: Path) -> Non
 
 async def test_a_restore_waits_for_nobody_who_uses_the_database(path: Path) -> None:
     copy = await asyncio.to_thread(_backed_up, path)
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     try:
         with pytest.raises(StoreUnavailable, match="in use by process"):
-            restore(copy, path, at_s=LATER_S)
+            restore(copy, path, DATA_KEY, at_s=LATER_S)
         assert await store.write(pay(4)) == 4
     finally:
         await store.close()
@@ -195,9 +203,9 @@ def test_a_restore_notices_another_program(path: Path, monkeypatch: pytest.Monke
     assert reader.execute("SELECT count(*) FROM event").fetchone() == (3,)
     monkeypatch.setattr("steward.adapters.sqlite.connect.BUSY_TIMEOUT_MS", 1)
     with pytest.raises(StoreUnavailable, match="in use by another program"):
-        restore(copy, path, at_s=LATER_S)
+        restore(copy, path, DATA_KEY, at_s=LATER_S)
     reader.close()
-    assert restore(copy, path, at_s=LATER_S).epoch == LATER_S
+    assert restore(copy, path, DATA_KEY, at_s=LATER_S).epoch == LATER_S
 
 
 @pytest.mark.parametrize("damage", ["cut", "bytes", "ledger", "foreign", "empty", "missing", "newer", "log beside"])
@@ -227,7 +235,7 @@ def test_a_bad_backup_is_refused_and_the_database_stays(path: Path, damage: str)
     else:
         copy.with_name(copy.name + "-wal").write_bytes(b"x")
     with pytest.raises(StoreUnavailable) as caught:
-        restore(copy, path, at_s=LATER_S)
+        restore(copy, path, DATA_KEY, at_s=LATER_S)
     assert str(copy) in str(caught.value)
     balance, epoch, found = state_of(path)
     assert (balance, epoch, len(found)) == (1350, 1, 3)
@@ -269,10 +277,10 @@ def test_a_restore_cut_short_is_noticed_and_can_be_run_again(
         else:
             patched.setattr(os, "rename", rename_or_cut)
         with pytest.raises(CutError):
-            restore(copy, path, at_s=LATER_S)
+            restore(copy, path, DATA_KEY, at_s=LATER_S)
     with pytest.raises(StoreUnavailable, match="run the restore again"):
-        SqliteStore.open(path)
-    done = restore(copy, path, at_s=LATER_S)
+        SqliteStore.open(path, DATA_KEY)
+    done = restore(copy, path, DATA_KEY, at_s=LATER_S)
     assert done.epoch >= LATER_S
     _assert_restored(path, done.epoch)
     aside = [f for f in path.parent.iterdir() if "replaced" in f.name and not f.name.endswith(("-wal", "-shm"))]
@@ -284,4 +292,5 @@ def test_a_copied_guest_is_the_same_guest(path: Path, tmp_path: Path) -> None:
     backup(path, tmp_path / "backup.db")
     moved = tmp_path / "moved.db"
     shutil.copy(tmp_path / "backup.db", moved)
+    lend_keys(path, moved)
     assert with_store(moved, lambda tx: tx.guest(guest().ref)) == [guest()]

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.contract import makers
 from tests.contract.serviceparts import offer
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite import access, charges, events, guests, ledger, offers
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
@@ -73,7 +74,7 @@ ATTACKS = {
 async def filled(tmp_path: Path) -> AsyncIterator[Path]:
     """A database with a little of everything, closed."""
     path = tmp_path / "steward.db"
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
 
     def fill(tx: Tx) -> None:
         tx.put_guest(makers.guest())
@@ -138,7 +139,7 @@ PLANS = {
     "balance": (ledger.BALANCE, "account_balance USING PRIMARY KEY (account=?)"),
     "ledger_of": (ledger.LEDGER_OF, "USING PRIMARY KEY (account=?)"),
     "events": (events.EVENTS, "USING PRIMARY KEY (epoch=? AND seq>?)"),
-    "append_event": (events.APPEND_EVENT, "USING PRIMARY KEY (epoch=?)"),
+    "next_event": (events.NEXT_EVENT, "USING PRIMARY KEY (epoch=?)"),
     "meta": (events.META, "USING PRIMARY KEY (key=?)"),
     "guest": (guests.GUEST, "(ref=?)"),
     "band": (guests.BAND, "USING PRIMARY KEY (uid=?)"),
@@ -178,7 +179,7 @@ async def test_the_last_of_a_guest_cost_the_same_however_many_there_are(filled: 
                 state = OfferState.WRONG if n < 200 and n % 40 == 0 else OfferState.SHOWN
                 tx.put_offer(offer(OfferId(f"{n:032x}"), at_s=makers.AT_S + n, state=state))
 
-        store = SqliteStore.open(filled)
+        store = SqliteStore.open(filled, DATA_KEY)
         await store.write(fill)
         await store.close()
 

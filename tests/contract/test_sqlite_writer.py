@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.makers import ANNAS_ACCOUNT, charge, event, guest, transaction
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.connect import connect
 from steward.adapters.sqlite.store import SqliteStore, StoreLimits
@@ -66,12 +67,12 @@ async def test_what_waits_shares_one_commit_in_order(sqlite_store: SqliteStore) 
     assert await asyncio.gather(*tasks) == list(range(1, 31))
     assert sqlite_store.counts.commits - before.commits == 2  # the stalled one, then all the others
     assert sqlite_store.counts.closures - before.closures == 31
-    found = await sqlite_store.read(lambda tx: [e.payload["number"] for e in tx.events(0, 99)])
+    found = await sqlite_store.read(lambda tx: [e.payload["serial"] for e in tx.events(0, 99)])
     assert found == list(range(1, 31))
 
 
 async def test_a_batch_is_bounded(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db", limits=StoreLimits(batch_max=8))
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY, limits=StoreLimits(batch_max=8))
     try:
         async with stalled(store):
             tasks = start(store, *(add(n) for n in range(1, 21)))
@@ -83,7 +84,7 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_the_queue_is_bounded_exactly(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db", limits=StoreLimits(write_queue_max=6))
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY, limits=StoreLimits(write_queue_max=6))
     try:
         async with stalled(store):
             tasks = start(store, *(add(n) for n in range(1, 11)))
@@ -97,7 +98,7 @@ async def test_the_queue_is_bounded_exactly(tmp_path: Path) -> None:
 
 
 async def test_reads_are_bounded_and_see_only_what_is_committed(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db", limits=StoreLimits(reader_count=1, read_queue_max=2))
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY, limits=StoreLimits(reader_count=1, read_queue_max=2))
     entered, leave = threading.Event(), threading.Event()
 
     def slow(tx: SqliteTx) -> tuple[int, int]:
@@ -132,7 +133,7 @@ async def test_a_reader_does_not_wait_for_the_writer_nor_see_its_work(sqlite_sto
 
 
 async def test_a_cancelled_read_gives_its_place_back(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db", limits=StoreLimits(reader_count=1, read_queue_max=2))
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY, limits=StoreLimits(reader_count=1, read_queue_max=2))
     entered, leave = threading.Event(), threading.Event()
 
     def slow(tx: SqliteTx) -> bool:
@@ -193,7 +194,7 @@ async def test_a_closure_cannot_shrug_off_a_database_that_gave_out(sqlite_store:
     failed, kept = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(failed, StoreUnavailable)
     assert kept == 1
-    assert [e.payload["number"] for e in await sqlite_store.read(lambda tx: tx.events(0, 9))] == [2]
+    assert [e.payload["serial"] for e in await sqlite_store.read(lambda tx: tx.events(0, 9))] == [2]
 
 
 async def test_when_sqlite_drops_the_transaction_the_whole_batch_is_told(sqlite_store: SqliteStore) -> None:
@@ -224,7 +225,7 @@ async def test_a_refusal_decided_on_lost_work_is_lost_with_it(sqlite_store: Sqli
 
 async def test_another_program_that_holds_the_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "steward.db"
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     other = connect(path)
     try:
         other.execute("BEGIN IMMEDIATE")
@@ -247,7 +248,7 @@ async def test_constraints_of_the_schema_come_back_as_conflicts(sqlite_store: Sq
 
 
 def test_a_loop_that_is_gone_does_not_stop_the_writer(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db")
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     left = threading.Event()
 
     async def ask_and_leave() -> None:
@@ -285,7 +286,7 @@ async def test_if_the_writer_dies_nobody_waits_for_ever(
 
 
 async def test_close_says_so_when_a_closure_does_not_end(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db", limits=StoreLimits(close_timeout_s=0.01))
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY, limits=StoreLimits(close_timeout_s=0.01))
     async with stalled(store):
         with pytest.raises(StoreUnavailable, match="has not ended"):
             await store.close()
@@ -300,6 +301,7 @@ sys.path[:0] = json.loads(sys.argv[2])
 from steward.adapters.sqlite.store import SqliteStore
 from steward.errors import StoreUnavailable
 from tests.contract.makers import ANNAS_ACCOUNT, event, transaction
+from tests.vaultkit import DATA_KEY
 
 path = Path(sys.argv[1])
 SIZE = resource.RLIMIT_FSIZE
@@ -311,7 +313,7 @@ def pay(number):
     return work
 
 async def main():
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     await store.write(pay(1))
     log = path.with_name(path.name + "-wal").stat().st_size
     resource.setrlimit(SIZE, (log + 5000, resource.RLIM_INFINITY))

@@ -11,6 +11,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contract import makers
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
@@ -126,5 +127,5 @@ async def play(store: Store, script: list[tuple[list[Step], bool]]) -> list[obje
 def test_both_stores_agree(script: list[tuple[list[Step], bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         remembered = asyncio.run(play(MemoryStore(), script))
-        kept = asyncio.run(play(SqliteStore.open(Path(folder) / "steward.db"), script))
+        kept = asyncio.run(play(SqliteStore.open(Path(folder) / "steward.db", DATA_KEY), script))
     assert kept == remembered

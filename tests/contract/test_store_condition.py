@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.makers import ANNA, AT_S, BOB, band, guest, uid
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.condition import BandCondition
@@ -141,7 +142,7 @@ async def test_it_is_nothing_that_other_gateways_are_told(store: Store) -> None:
 @pytest.mark.parametrize("wrong", ["'U', 1, 101, 0, 1", "'U', 1, -1, 0, 1", "'U', 2, 50, 0, 1", "'U', 1, 50, 2, 1"])
 async def test_the_database_itself_refuses_nonsense(tmp_path: Path, wrong: str) -> None:
     path = tmp_path / "steward.db"
-    await SqliteStore.open(path).close()
+    await SqliteStore.open(path, DATA_KEY).close()
     connection = sqlite3.connect(path)
     try:
         with pytest.raises(sqlite3.IntegrityError):
@@ -152,7 +153,7 @@ async def test_the_database_itself_refuses_nonsense(tmp_path: Path, wrong: str) 
 
 async def test_a_band_deleted_by_hand_takes_it_along(tmp_path: Path) -> None:
     path = tmp_path / "steward.db"
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     await store.write(lambda tx: tx.put_band(band(1)))
     await fill(store, TOLD)
     await store.close()

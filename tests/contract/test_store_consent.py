@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.consentkit import AGREED_S, agree, word
 from tests.contract.makers import ANNA, BOB, guest
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.connect import connect
 from steward.adapters.sqlite.store import SqliteStore
@@ -93,7 +94,7 @@ async def test_all_of_it_goes_with_the_guest_and_nobody_elses(store: Store) -> N
 
 
 async def test_the_database_keeps_the_history_from_whoever_writes_to_it(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "steward.db")
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     await store.write(lambda tx: (tx.put_guest(guest()), agree(tx, ANNA), agree(tx, BOB)))
     await store.close()
     connection = connect(tmp_path / "steward.db")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.contract.makers import ANNA, AT_S, BOB, guest
 from tests.contract.serviceparts import offer
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.store_rules import ReadOnlyError
@@ -215,7 +216,7 @@ async def test_what_fails_leaves_nothing_and_what_reads_writes_nothing(store: St
 
 async def test_the_database_keeps_the_log_from_whoever_writes_to_it(tmp_path: Path) -> None:
     path = tmp_path / "steward.db"
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     await store.write(lambda tx: tx.put_guest(guest()))
     await fill(store, decision(), decision(2, guest=BOB, arm=Arm.HOLDOUT))
     await store.close()

@@ -16,7 +16,7 @@ async def test_events_come_back_in_order_with_their_payload(store: Store) -> Non
     found = await store.read(lambda tx: list(tx.events(0, 10)))
     assert seqs == [1, 2, 3]
     assert found == [StoredEvent(epoch, n, EventType.DOOR_OPENED, AT_S + n, event(n).payload) for n in range(1, 4)]
-    assert found[0].payload["flag"] is True
+    assert found[0].payload["code"] is True
     assert isinstance(found[0].type, EventType)
 
 
@@ -36,19 +36,19 @@ async def test_a_transaction_that_failed_leaves_no_hole(store: Store) -> None:
     with pytest.raises(Refused):
         await store.write(refused)
     assert await store.write(lambda tx: tx.append_event(event(3))) == 2
-    assert [e.payload["number"] for e in await store.read(lambda tx: tx.events(0, 9))] == [1, 3]
+    assert [e.payload["serial"] for e in await store.read(lambda tx: tx.events(0, 9))] == [1, 3]
 
 
 @pytest.mark.parametrize("bad", [1.5, [1], {"a": 1}, (1,)])
 async def test_only_scalars_go_into_a_payload(store: Store, bad: object) -> None:
     with pytest.raises(ValueError, match="scalar"):
-        await store.write(lambda tx: tx.append_event(NewEvent(EventType.STAFF_ALERT, AT_S, {"x": bad})))  # type: ignore[dict-item]
+        await store.write(lambda tx: tx.append_event(NewEvent(EventType.STAFF_ALERT, AT_S, {"place": bad})))  # type: ignore[dict-item]
     assert await store.read(lambda tx: list(tx.events(0, 9))) == []
 
 
 async def test_a_payload_is_bounded(store: Store) -> None:
     with pytest.raises(ValueError, match="bytes"):
-        await store.write(lambda tx: tx.append_event(NewEvent(EventType.STAFF_ALERT, AT_S, {"x": "y" * 5000})))
+        await store.write(lambda tx: tx.append_event(NewEvent(EventType.STAFF_ALERT, AT_S, {"place": "y" * 5000})))
     assert await store.read(lambda tx: list(tx.events(0, 9))) == []
 
 

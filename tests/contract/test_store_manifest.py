@@ -118,8 +118,8 @@ async def test_no_picture_is_left_without_an_owner(sqlite_store: SqliteStore) ->
     """Whatever happens to guests and staged photos, a picture is one of them or gone."""
 
     def orphans(tx: Tx) -> int:
-        owned = "SELECT sha256 FROM photo UNION SELECT sha256 FROM staged_picture"
-        rows = tx._all(f"SELECT count(*) FROM picture WHERE sha256 NOT IN ({owned})")  # type: ignore[attr-defined]
+        owned = "SELECT mark FROM photo UNION SELECT mark FROM staged_picture"
+        rows = tx._all(f"SELECT count(*) FROM picture WHERE mark NOT IN ({owned})")  # type: ignore[attr-defined]
         return int(rows[0][0])
 
     steps = (

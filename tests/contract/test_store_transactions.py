@@ -35,15 +35,21 @@ from steward.domain.photos import clean_photo
 from steward.domain.profiles import Photo
 from steward.errors import Busy, Refused, StoreUnavailable
 from steward.ports import Store, Tx
+from steward.ports.basis import BasisTx
 from steward.ports.condition import ConditionTx
 from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
 from steward.ports.desk import DeskTx
+from steward.ports.erasure import ErasureTx
+from steward.ports.guestaccess import GuestAccessTx
+from steward.ports.looktree import LookTreeTx
 from steward.ports.manifest import ManifestTx
+from steward.ports.privacy import PrivacyTx
 from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
 from steward.ports.stock import StockTx
 from steward.ports.sync import SyncTx
+from steward.ports.vault import VaultTx
 
 TOLD, OLD = BandCondition(uid(1), True, 57, False, AT_S), BandCondition(uid(2), True, 9, False, AT_S - 1)
 THREE = Photo(BOB, clean_photo(jpeg(64, 64)))
@@ -84,8 +90,11 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "put_condition": lambda tx: tx.put_condition(TOLD),
     "forget_conditions": lambda tx: (tx.put_condition(TOLD), tx.put_condition(OLD), tx.forget_conditions(AT_S)),
 }
-# Profiles, crew and offers: test_store_service.py asks the same of them; test_store_decisions.py of the decisions.
-SERVICE = (ServiceTx, LookUpTx, ConsentTx, CrewTx, OfferTx, DecisionTx, ContextTx, StockTx)
+# Profiles, crew and offers: test_store_service.py asks the same of them, and for each other part there is such a file.
+SERVICE = (
+    *(ServiceTx, LookUpTx, LookTreeTx, ConsentTx, BasisTx, CrewTx, OfferTx, DecisionTx, ContextTx, StockTx, PrivacyTx),
+    *(ErasureTx, GuestAccessTx, VaultTx),
+)
 PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, ConditionTx)
 
 
@@ -149,7 +158,7 @@ def of_the_core(tx: Tx) -> tuple[object, ...]:
         ),
         *(tx.balance(ANNAS_ACCOUNT), list(tx.ledger_of(ANNAS_ACCOUNT)), tx.ledger_sum(), tx.meta("k")),
         *(dict(tx.band_counts()), list(tx.folio_totals()), list(tx.disputed_charges(9))),
-        *(list(tx.last_charges_of(ANNA, 9)), list(tx.guests_in(CabinStay(8104, 1)))),
+        *(list(tx.last_charges_of(ANNA, 9)), list(tx.guests_in(CabinStay(8104, 1))), list(tx.party("B-1"))),
     )
 
 
@@ -271,7 +280,7 @@ async def test_failures_among_others_fail_alone(store: Store) -> None:
     kept = [n for n in range(1, 61) if n % 3]
     assert [type(o) for o in outcomes] == [Refused if n % 3 == 0 else int for n in range(1, 61)]
     assert [o for o in outcomes if isinstance(o, int)] == list(range(1, 41))
-    assert [e.payload["number"] for e in await store.read(lambda tx: tx.events(0, 99))] == kept
+    assert [e.payload["serial"] for e in await store.read(lambda tx: tx.events(0, 99))] == kept
     assert await store.read(lambda tx: (tx.balance(ANNAS_ACCOUNT), tx.ledger_sum())) == (450 * 40, 0)
 
 

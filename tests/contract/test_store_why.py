@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.contract.makers import ANNA
 from tests.contract.serviceparts import offer
+from tests.vaultkit import DATA_KEY, guest_keys
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.store_reasons import decode_reasons, encode_reasons
+from steward.adapters.system import OsEntropy
+from steward.adapters.vault import TxKeys
 from steward.domain.catalogue import ItemId
 from steward.domain.features import Signal
 from steward.domain.offers import Reason
@@ -53,10 +57,12 @@ def test_without_a_why_the_column_is_as_it_always_was(why: Why | None) -> None:
 
 
 async def test_what_an_older_version_wrote_is_read(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "a.db")
+    store = SqliteStore.open(tmp_path / "a.db", DATA_KEY)
     made = offer()
     await store.write(lambda tx: tx.put_offer(made))
     await store.close()
     with sqlite3.connect(tmp_path / "a.db") as connection:
-        (text,) = connection.execute("SELECT reasons FROM offer").fetchone()
+        (sealed,) = connection.execute("SELECT reasons FROM offer").fetchone()
+    with guest_keys(tmp_path / "a.db") as keys:
+        text = TxKeys(keys, OsEntropy()).unseal(made.guest, f"offer {made.id}", b64decode(sealed))
     assert json.loads(text) == [[reason.code, reason.count] for reason in made.reasons]

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from tests.unit.moneykit import KEYS, NOON_S, SITE, FakeBand
+from tests.vaultkit import lay_data_key
 
 from steward import config
 from steward.adapters import keyfile
@@ -137,7 +138,9 @@ def prepare(folder: Path, settings: str = SETTINGS, role: keyfile.Role = keyfile
     (folder / "steward.toml").write_text(settings, encoding="utf-8")
     write_private(folder / "keys", os.urandom(32), replace=False)
     keys = KEYS if role is keyfile.Role.AUTHORITY else keyfile.export(KEYS, role, NOON_S)
-    keyfile.create(folder / "keys.sealed", keys, KeySecret.from_credential(folder / "keys"), OsEntropy())
+    secret = KeySecret.from_credential(folder / "keys")
+    keyfile.create(folder / "keys.sealed", keys, secret, OsEntropy())
+    lay_data_key(folder / "data-key.sealed", secret)
     tokens: dict[str, str] = {}
     holders = {"bar": (Role.TILL, "bar-1"), "spa": (Role.TILL, "spa-1")}
     for who in ("bar", "spa", "desk", "purser", "admin", "monitor", "auditor"):

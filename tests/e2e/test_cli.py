@@ -83,7 +83,14 @@ def ship(made: Path, tmp_path: Path) -> Path:
 
 def test_init_makes_a_private_folder_with_all_that_is_needed(made: Path) -> None:
     names = {path.name for path in made.iterdir()}
-    assert names == {"steward.toml", "passphrase", "keys.sealed", "api-tokens.json", "first-tokens.env"}
+    assert names == {
+        "steward.toml",
+        "passphrase",
+        "data-key.sealed",
+        "keys.sealed",
+        "api-tokens.json",
+        "first-tokens.env",
+    }
     assert all(path.stat().st_mode & 0o077 == 0 for path in (made, *made.iterdir()))
     tokens = dict(re.findall(r"^STEWARD_TOKEN_(\w+)=(stw_\S{43})$", (made / "first-tokens.env").read_text(), re.M))
     assert set(tokens) == {"TILL", "DESK", "PURSER", "ADMIN", "MONITOR", "AUDITOR"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tests.vaultkit import DATA_KEY
 from typer.testing import CliRunner, Result
 
 from steward.__main__ import app
@@ -69,7 +70,7 @@ def fill(file: Path, guests: int, each: int = 4) -> None:
             LOG.note(tx, offer, agreed=True, chances=ALONE, popular_ppm=PPM, features="f", clock_trusted=True)
 
     async def live() -> None:
-        store = SqliteStore.open(database(file))
+        store = SqliteStore.open(database(file), DATA_KEY)
         try:
             await store.write(work)
         finally:

@@ -19,6 +19,7 @@ from tests.unit.moneykit import NOON_S
 from tests.unit.servicekit import ASE, KIRA, guest, item, profile
 from tests.unit.test_pasts import offer
 from tests.unit.test_ruleset import cap, nudge
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.keyseal import write_private
 from steward.adapters.sqlite.store import SqliteStore
@@ -69,7 +70,7 @@ def config(tmp_path: Path) -> Path:
 
 
 async def _write(database: Path, work: object) -> object:
-    store = SqliteStore.open(database)
+    store = SqliteStore.open(database, DATA_KEY)
     try:
         return await store.write(work)  # type: ignore[arg-type]
     finally:
@@ -146,7 +147,7 @@ def test_of_several_outlets_one_is_named(config: Path) -> None:
 
 def test_a_database_in_use_and_none_at_all_are_told(config: Path) -> None:
     database = config.parent / "data" / "steward.db"
-    store = SqliteStore.open(database)
+    store = SqliteStore.open(database, DATA_KEY)
     try:
         done = steward(config, "explain", "--guest", KIRA)
     finally:

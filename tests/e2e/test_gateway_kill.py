@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.attack.middleman import Cut, Exchange, Middleman
 from tests.e2e.gatewaykit import FORM, prepare
 from tests.unit.moneykit import NOON_S, SITE
+from tests.vaultkit import DATA_KEY
 
 from bandwire import apdu
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
@@ -271,7 +272,7 @@ async def assert_on_disk(database: Path, guests: list[GuestRef], ship: Ship) -> 
     """The same from the file itself, after the gateway has gone."""
     with closing(sqlite3.connect(database)) as connection:
         assert find_damage(connection, SCHEMA_VERSION) == []
-    store = SqliteStore.open(database)
+    store = SqliteStore.open(database, DATA_KEY)
     try:
         charges: list[Charge] = []
         for ref in guests:

@@ -46,6 +46,8 @@ WHO_MAY = {
     ("POST", "/v1/guests/{ref}/limits"): {DESK},
     ("POST", "/v1/guests/{ref}/freeze"): {DESK, PURSER},
     ("GET", "/v1/guests/{ref}/explanation"): {DESK},
+    ("GET", "/v1/aggregates"): {PURSER, MONITOR},
+    ("POST", "/v1/aggregates/{question}"): {PURSER},
     ("GET", "/v1/stock"): {TILL},
     ("PUT", "/v1/stock/{item}"): {TILL},
     ("DELETE", "/v1/stock/{item}"): {TILL},

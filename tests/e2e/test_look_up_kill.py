@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.e2e.killkit import READY, run_and_kill
 from tests.unit.moneykit import HandClock
 from tests.unit.servicekit import BARKEEPER, JPEG, guest, profile
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.sqlite.store import SqliteStore
@@ -47,7 +48,7 @@ def fill(tx: Tx) -> None:
 
 
 async def child(path: Path, seed: int) -> None:
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     await store.write(fill)
     lookups = LookupService(store, HandClock(), TapFeed())
     os.write(1, READY)
@@ -72,7 +73,7 @@ def logged_after(path: Path, seq: int) -> list[LookUp]:
     """Reopen as a gateway would; the looks after this one. Every look has its one event, in the same order."""
 
     async def reopen() -> list[LookUp]:
-        store = SqliteStore.open(path)
+        store = SqliteStore.open(path, DATA_KEY)
         try:
             looks, events = await store.read(lambda tx: (list(tx.look_ups(0, 10**9)), tx.events(0, 10**9)))
         finally:

@@ -18,6 +18,7 @@ from tests.e2e.brokerkit import GW1, KINDS, Broker, Certificates, Crowd, Relay, 
 from tests.e2e.gatewaykit import SETTINGS, Aboard, aboard, prepare
 from tests.linkkit import Peer
 from tests.typical import Ship
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.brokerrights import SHORE
 from steward.adapters.mqtt import MqttPipe, MqttSettings
@@ -26,6 +27,7 @@ from steward.adapters.system import OsEntropy, SystemClock
 from steward.domain.batches import DownMessage, sign_down
 from steward.domain.downs import Freezes, encode_freeze
 from steward.domain.events import NewEvent, StoredEvent
+from steward.domain.recipients import WHOLE
 from steward.domain.tally import LINK
 from steward.domain.topics import TELEMETRY, down_topic
 from steward.ports import Tx
@@ -58,8 +60,8 @@ class Sender:
 
 @asynccontextmanager
 async def sender(folder: Path, pipe: MqttPipe) -> AsyncIterator[Sender]:
-    store = SqliteStore.open(folder / "gateway.db", first_epoch=100)
-    settings = UplinkSettings("aurora", "gw1", "shore", "1.2.3")
+    store = SqliteStore.open(folder / "gateway.db", DATA_KEY, first_epoch=100)
+    settings = UplinkSettings("aurora", "gw1", "shore", "1.2.3", WHOLE)
     service = UplinkService(store, SystemClock(), OsEntropy(), pipe, settings)
     router = MessageRouter(pipe, service.overheard)
     router.on(service.topic, service.receive)

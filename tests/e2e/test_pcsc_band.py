@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.pcsc_rig import LIMIT_S, SELECT_DF, started, talk
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters import keyfile
 from steward.adapters.keyfile import Role
@@ -87,7 +88,7 @@ class Ship:
 
 @pytest.fixture
 async def ship(service: Pcscd, tmp_path: Path) -> AsyncIterator[Ship]:
-    store = SqliteStore.open(tmp_path / "steward.db")
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     async with Rig(store) as rig:
         ship = Ship(rig, service)
         await ship.open()

@@ -23,6 +23,7 @@ from steward.domain.events import EventType, StoredEvent
 from steward.domain.guests import Limits
 from steward.domain.ids import TillId
 from steward.domain.ledger import guest_account
+from steward.domain.recipients import WHOLE
 from steward.domain.replica import MemberRole
 from steward.ports import Store, Tx
 from steward.services.allowances import AllowanceBook, AllowanceSettings, Bell, EscrowDesk, Member
@@ -104,7 +105,7 @@ class Aurora:
         till = member.role is MemberRole.TILL
         desk = EscrowDesk(store, CLOCK, ENTROPY, ChargeBook(settings), ALLOWANCES) if till else None
         replica = Replica(SHIP, member.name, member.role, store, CLOCK, ENTROPY, keyring, pipe, desk)
-        uplink = UplinkService(store, CLOCK, ENTROPY, pipe, UplinkSettings(SHIP, member.name, "ship", "test"))
+        uplink = UplinkService(store, CLOCK, ENTROPY, pipe, UplinkSettings(SHIP, member.name, "ship", "test", WHOLE))
         router = MessageRouter(pipe)
         router.on(replica.topic, replica.receive)
         router.on(uplink.topic, uplink.receive)

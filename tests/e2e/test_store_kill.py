@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.killkit import READY, run_and_kill
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.sqlite.store import SqliteStore
@@ -51,7 +52,7 @@ def pay(number: int) -> Callable[[Tx], None]:
     def work(tx: Tx) -> None:
         tx.put_charge(Charge(request, number, ChargeState.POSTED, "posted", evidence))
         tx.post(ledger.charge(sale, amount_of(number), number))
-        tx.append_event(NewEvent(EventType.CHARGE_POSTED, number, {"number": number}))
+        tx.append_event(NewEvent(EventType.CHARGE_POSTED, number, {"counter": number}))
         tx.set_charge_counter(uid, "charge", number)
         if number % 7 == 0:
             raise Refused("planned")
@@ -60,7 +61,7 @@ def pay(number: int) -> Callable[[Tx], None]:
 
 
 async def child(path: Path, first: int) -> None:
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, DATA_KEY)
     os.write(1, READY)
 
     async def till(number: int) -> None:
@@ -82,7 +83,7 @@ def check_whole(path: Path, acknowledged: set[int]) -> int:
     """Reopen as a gateway would, then look at the tables themselves. Returns how many payments there are."""
 
     async def reopen() -> tuple[int, int, int]:
-        store = SqliteStore.open(path)
+        store = SqliteStore.open(path, DATA_KEY)
         try:
             return await store.read(
                 lambda tx: (tx.ledger_sum(), tx.balance(ledger.revenue_account(OUTLET)), len(tx.events(0, 10**9)))

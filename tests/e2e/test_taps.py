@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.access import Place
@@ -20,7 +21,7 @@ from voyage.rig import SITE, SUN_TEMPLATE, Rig
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    store = SqliteStore.open(tmp_path / "steward.db")
+    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
     async with Rig(store) as rig:
         await rig.add_encoder()
         await rig.add_door("cabin-5012", cabin=5012)

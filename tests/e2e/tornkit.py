@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.vaultkit import DATA_KEY
+
 from bandwire import apdu
 from bandwire.errors import AuthFailed, StatusError
 from bandwire.files import FULL
@@ -32,7 +34,7 @@ EVENTS_MAX = 500
 @asynccontextmanager
 async def desk(folder: Path, keys: KeyFile, random_id: bool = True) -> AsyncIterator[Rig]:
     """A gateway with an encoder and a cabin door on the database in `folder`."""
-    store = SqliteStore.open(folder / "steward.db")
+    store = SqliteStore.open(folder / "steward.db", DATA_KEY)
     try:
         async with Rig(store, keys=keys, random_id=random_id) as rig:
             await rig.add_encoder(DESK)

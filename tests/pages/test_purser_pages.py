@@ -12,9 +12,9 @@ from tests.pages.purserkit import BILLING, PRIVACY, Desk
 from steward.domain.approvals import Approval
 from steward.domain.ids import GuestRef
 from steward.domain.viewing import CrewRole, Field
+from steward.services.officer import LOOKS_SHOWN
 from steward.web.api import create_app
 from steward.web.pages.base import PAGES_TABLE
-from steward.web.pages.privacy import ROWS
 
 REF, TAP, ID, UID, JOB = "0" * 16, "0" * 32, "0" * 32, "04" + "0" * 12, "0" * 16
 ROUTES: dict[tuple[str, str], CrewRole] = {
@@ -51,6 +51,22 @@ ROUTES: dict[tuple[str, str], CrewRole] = {
     ("POST", "/approvals/{approval}/refuse"): CrewRole.PURSER,
     ("GET", "/privacy/log"): CrewRole.PRIVACY_OFFICER,
     ("GET", "/privacy/log/{ref}"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/patterns"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/glass/{look}"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/glass/{look}"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/desk"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/consents"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/consents/{ref}"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/retention"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/retention/confirm"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/register"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/incidents"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/incidents/{incident}"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/requests"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/requests"): CrewRole.PRIVACY_OFFICER,
+    ("GET", "/privacy/requests/{request}"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/requests/{request}/extend"): CrewRole.PRIVACY_OFFICER,
+    ("POST", "/privacy/requests/{request}/answer"): CrewRole.PRIVACY_OFFICER,
 }
 SHIFTS = {
     CrewRole.SERVICE: "reception guest_services",
@@ -191,15 +207,15 @@ async def test_the_log_has_pages_and_no_names(desk: Desk, browser: Browser) -> N
     officer = await desk.purser("O-1", CrewRole.PRIVACY_OFFICER)
     await desk.ship.sign_in(browser, officer, shift=PRIVACY)
     guest = await desk.ship.guest("Alma Example")
-    for _ in range(ROWS + 5):
+    for _ in range(LOOKS_SHOWN + 5):
         answer = await desk.ship.aboard.call("purser", "GET", f"/v1/guests/{guest}/statement")
         assert answer.status_code == 200
     first = await browser.get("/privacy/log")
-    assert first.text.count("<tr class=") == ROWS
+    assert first.text.count("<tr class=") == LOOKS_SHOWN
     older = re.search(r'href="(/privacy/log\?before=[0-9]+)"', first.text)
     assert older is not None
     second = await browser.get(older[1])
-    assert 0 < second.text.count("<tr class=") < ROWS
+    assert 0 < second.text.count("<tr class=") < LOOKS_SHOWN
     assert "Alma" not in first.text + second.text
     one = await browser.get(f"/privacy/log/{guest}")
     assert guest[:6] in one.text

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.moneykit import Ship
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
@@ -144,12 +145,12 @@ def test_no_one_alone_above_the_limit_and_nothing_twice(plan: list[tuple[list[As
 @given(plan=PLANS)
 def test_on_the_database_as_well(plan: list[tuple[list[Ask], int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(sail(SqliteStore.open(Path(folder) / "steward.db"), plan))
+        asyncio.run(sail(SqliteStore.open(Path(folder) / "steward.db", DATA_KEY), plan))
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_hundred_approve_one_question_at_once(seed: int, tmp_path: Path) -> None:
-    desk = Desk(SqliteStore.open(tmp_path / "steward.db"))
+    desk = Desk(SqliteStore.open(tmp_path / "steward.db", DATA_KEY))
     await desk.open()
     asked = await desk.ship.payments.refund(desk.taps[seed], 2500, "cold", PEOPLE[0], "r1")
     assert isinstance(asked, Approval)

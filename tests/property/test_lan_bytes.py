@@ -35,6 +35,7 @@ from steward.domain.replica import (
 )
 from steward.domain.signals import Switch
 from steward.domain.stock import Gone, StockWord
+from steward.domain.untracked import Untracked
 
 KEYRING = ring()
 counts = st.integers(0, 2**53 - 1)
@@ -71,6 +72,7 @@ rows = st.one_of(
     st.builds(
         Grant, st.just("bar"), counts, refs, *([counts] * 7), why=st.sampled_from(["", "day_limit", "stay_limit"])
     ),
+    st.builds(Untracked, refs, st.booleans(), counts, counts),
     st.builds(Switch, refs, st.sampled_from(Signal), st.booleans(), counts, counts),
     st.builds(StayCompany, refs, st.none() | st.sampled_from(Company)),
     st.builds(

@@ -22,6 +22,7 @@ from steward.domain.batches import BOOT_LENGTH
 from steward.domain.consent import ConsentPurpose
 from steward.domain.downs import decode_freeze
 from steward.domain.ids import GuestRef, TillId, Uid
+from steward.domain.recipients import WHOLE
 from steward.domain.replica import MemberRole
 from steward.domain.shorebodies import ConsentChange
 from steward.domain.topics import ROOT
@@ -191,7 +192,7 @@ class Running:
 
     def _uplink(self, pipe: SimPipe, router: MessageRouter, peer: str) -> None:
         gateway = self._gateway
-        settings = UplinkSettings(SHIP, gateway.plan.name, peer, "sim")
+        settings = UplinkSettings(SHIP, gateway.plan.name, peer, "sim", WHOLE)
         uplink = UplinkService(self.store, self.clock, gateway.entropy, pipe, settings)
         router.on(uplink.topic, uplink.receive)
         self.supervisor.start(f"uplink {peer}", uplink.run)

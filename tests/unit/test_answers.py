@@ -13,6 +13,7 @@ from tests.unit.modelkit import HandModel
 from tests.unit.moneykit import CountingEntropy, HandClock
 from tests.unit.ruleskit import offered
 from tests.unit.servicekit import ASE, BARKEEPER, CASHIER, HOST, KIRA, SHOP, Deck, item
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
@@ -150,7 +151,7 @@ async def test_who_may_answer_may_take_back_and_nobody_else() -> None:
 
 @pytest.mark.parametrize("on_disk", [False, True])
 async def test_two_at_once_are_two_words_one_after_the_other(on_disk: bool, tmp_path: Path) -> None:
-    deck = await Deck(SqliteStore.open(tmp_path / "a.db") if on_disk else MemoryStore()).aboard()
+    deck = await Deck(SqliteStore.open(tmp_path / "a.db", DATA_KEY) if on_disk else MemoryStore()).aboard()
     await deck.stock(*SHELF)
     offer = await shown(deck)
     words = (Answer.ACCEPT, Answer.NOT_NOW, Answer.ACCEPT, Answer.TAKE_BACK, Answer.WRONG)

@@ -25,7 +25,6 @@ from steward.domain.events import EventType
 from steward.domain.ids import GuestRef
 from steward.domain.viewing import CrewRole, Purpose, Viewer
 from steward.errors import NotFound, Refused
-from steward.services.crew import sweep
 from steward.services.notes import NOTES_EACH_MAX
 from steward.services.recovery import OPEN_EACH_MAX
 
@@ -49,7 +48,7 @@ async def test_a_note_is_for_its_purpose_until_it_expires(deck: Deck) -> None:
     assert await notes_of(deck, BARKEEPER) == ["no ice"]
     deck.clock.tick(1)
     assert await notes_of(deck, BARKEEPER) == []
-    assert await deck.store.write(lambda tx: sweep(tx, deck.clock.unix_s)) == 1
+    assert await deck.store.write(lambda tx: tx.sweep_notes(deck.clock.unix_s)) == 1
     assert await deck.store.read(lambda tx: tx.note_count(KIRA)) == 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.vaultkit import DATA_KEY, sealing
 
 from steward.adapters.sqlite.backup import restore
 from steward.adapters.sqlite.connect import connect, create_file
@@ -45,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 def visit(path: Path, work: Callable[[Tx], T]) -> T:
     async def live() -> T:
-        store = SqliteStore.open(path)
+        store = SqliteStore.open(path, DATA_KEY)
         try:
             return await store.write(work)
         finally:
@@ -116,7 +117,7 @@ def test_an_old_database_goes_on_being_used(path: Path) -> None:
 
 
 def test_a_copy_of_the_old_database_is_kept_beside_it(path: Path) -> None:
-    done = migrate_file(path)
+    done = migrate_file(path, DATA_KEY)
     assert (done.before, done.after) == (1, SCHEMA_VERSION)
     assert done.kept == path.with_name(f"steward.db.before-v{SCHEMA_VERSION}")
     assert stat.S_IMODE(done.kept.stat().st_mode) == 0o600
@@ -130,17 +131,17 @@ def test_a_copy_of_the_old_database_is_kept_beside_it(path: Path) -> None:
 
 
 def test_a_second_migration_does_nothing(path: Path) -> None:
-    migrate_file(path)
+    migrate_file(path, DATA_KEY)
     before = path.read_bytes()
-    again = migrate_file(path)
+    again = migrate_file(path, DATA_KEY)
     assert (again.before, again.after, again.kept) == (SCHEMA_VERSION, SCHEMA_VERSION, None)
     assert path.read_bytes() == before
 
 
 def test_a_migrated_database_and_a_new_one_are_made_alike(path: Path) -> None:
     new = path.with_name("new.db")
-    assert migrate_file(new).before == 0
-    migrate_file(path)
+    assert migrate_file(new, DATA_KEY).before == 0
+    migrate_file(path, DATA_KEY)
     assert schema_of(path) == schema_of(new)
 
 
@@ -150,7 +151,8 @@ def test_a_shipped_script_is_never_edited(old: Path, tmp_path: Path) -> None:
     shutil.copy(old, copy)
     create_file(made)
     connection = connect(made)
-    migrate(connection, made, steps=scripts()[: version_of(copy)])
+    with sealing(made) as functions:
+        migrate(connection, made, functions, steps=scripts()[: version_of(copy)])
     connection.close()
     assert schema_of(made) == schema_of(copy)
 
@@ -165,13 +167,13 @@ def test_every_shipped_version_comes_to_the_last_with_its_books(old: Path, tmp_p
 
 
 def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
-    migrate_file(path)
+    migrate_file(path, DATA_KEY)
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 5}")
     connection.close()
     for opener in (SqliteStore.open, migrate_file):
         with pytest.raises(StoreUnavailable) as caught:
-            opener(path)
+            opener(path, DATA_KEY)
         assert f"schema version {SCHEMA_VERSION + 5}" in str(caught.value)
         assert "run the newer program" in str(caught.value)
     assert version_of(path) == SCHEMA_VERSION + 5
@@ -188,8 +190,11 @@ def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_version_before_it_whole(path: Path, bad_step: str) -> None:
     connection = connect(path)
     try:
-        with pytest.raises(StoreUnavailable, match=rf"schema version {SCHEMA_VERSION + 1}: .* Nothing was changed"):
-            migrate(connection, path, steps=[*scripts(), bad_step])
+        with (
+            sealing(path) as functions,
+            pytest.raises(StoreUnavailable, match=rf"schema version {SCHEMA_VERSION + 1}: .* Nothing was changed"),
+        ):
+            migrate(connection, path, functions, steps=[*scripts(), bad_step])
         assert not connection.in_transaction
         assert read_version(connection, path) == SCHEMA_VERSION
         assert connection.execute("SELECT count(*) FROM charge").fetchone() == (7,)
@@ -202,7 +207,7 @@ def test_a_migration_that_fails_leaves_the_version_before_it_whole(path: Path, b
 def test_a_failed_copy_stops_the_migration(path: Path) -> None:
     path.with_name(f"steward.db.before-v{SCHEMA_VERSION}").mkdir()
     with pytest.raises(StoreUnavailable, match="before-v"):
-        migrate_file(path)
+        migrate_file(path, DATA_KEY)
     assert version_of(path) == 1
 
 
@@ -213,8 +218,13 @@ def test_a_backup_of_an_old_version_is_restored_and_migrated(path: Path, tmp_pat
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
     path.rename(backup)
-    done = restore(backup, fresh, at_s=AT_S)
+    done = restore(backup, fresh, DATA_KEY, at_s=AT_S)
     assert version_of(fresh) == SCHEMA_VERSION
     assert version_of(backup) == 1
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["backup.db", "fresh.db", "fresh.db.lock"]
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "backup.db",
+        "fresh.db",
+        "fresh.db.lock",
+        "fresh.guest-keys.db",
+    ]
     assert visit(fresh, lambda tx: (tx.epoch(), tx.balance(AccountId("clearing:deposit")))) == (done.epoch, 100_000)

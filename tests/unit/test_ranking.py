@@ -15,6 +15,7 @@ from tests.contract.makers import charge
 from tests.unit.modelkit import HandModel
 from tests.unit.moneykit import NOON_S
 from tests.unit.servicekit import ASE, BAR, BARKEEPER, KIRA, Deck, guest, item, profile
+from tests.vaultkit import DATA_KEY
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
@@ -275,12 +276,12 @@ async def test_a_trial_goes_on_after_a_restart_and_a_torn_decision_is_not_in_it(
 
 async def test_on_disk_a_trial_survives_the_process(tmp_path: Path) -> None:
     models = {OLD: HandModel("m-1", first="i4"), NEW: HandModel("m-2", first="i5")}
-    first = await Deck(SqliteStore.open(tmp_path / "a.db"), ranking=ranking_with(**models)).aboard()
+    first = await Deck(SqliteStore.open(tmp_path / "a.db", DATA_KEY), ranking=ranking_with(**models)).aboard()
     await first.stock(*ITEMS)
     await first.store.write(lambda tx: first.ranking.write(tx, Trial(OLD, OLD, NEW, Phase.SHADOW)))
     (one,) = await first.offers.suggest(BARKEEPER, KIRA)
     await first.store.close()
-    again = Deck(SqliteStore.open(tmp_path / "a.db"), ranking=ranking_with(**models))
+    again = Deck(SqliteStore.open(tmp_path / "a.db", DATA_KEY), ranking=ranking_with(**models))
     await again.offers.answer(BARKEEPER, one.offer, Answer.NOT_NOW)
     trial = await trial_of(again)
     await again.store.close()

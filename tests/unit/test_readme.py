@@ -25,6 +25,7 @@ SECTIONS = {
     "purser": config.PurserSettings,
     "offers": config.OffersSettings,
     "holdout": config.HoldoutSettings,
+    "privacy": config.PrivacySettings,
     "monitor": config.MonitorSettings,
     "log": config.LogSettings,
     "reader": config.ReaderSettings,

@@ -12,7 +12,23 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from bench import applet, catchup, decisions, freeze, ingest, link, linkbytes, lookups, rank, store, tap, voyages
+from bench import (
+    applet,
+    catchup,
+    decisions,
+    erase,
+    freeze,
+    ingest,
+    link,
+    linkbytes,
+    lookups,
+    proofs,
+    rank,
+    sealing,
+    store,
+    tap,
+    voyages,
+)
 
 BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any], Console], None]]] = {
     "tap": (tap.run, tap.show),
@@ -20,6 +36,9 @@ BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any],
     "store": (store.run, store.show),
     "link": (link.run, link.show),
     "lookups": (lookups.run, lookups.show),
+    "sealing": (sealing.run, sealing.show),
+    "proofs": (proofs.run, proofs.show),
+    "erase": (erase.run, erase.show),
     "rank": (rank.run, rank.show),
     "decisions": (decisions.run, decisions.show),
     "freeze": (freeze.run, freeze.show),

@@ -23,6 +23,7 @@ from bench import virtualtime
 from bench.typical import EPOCH, Ship, json_bytes
 from steward.adapters.memory import MemoryStore
 from steward.domain.events import EventType, NewEvent, fact
+from steward.domain.recipients import WHOLE
 from steward.domain.topics import CLASS_WORDS, CLASSES, SAFETY
 from steward.ports import ClockReading, Tx
 from steward.ports.sync import LinkBytes, LinkDown, PipeMessage
@@ -212,7 +213,7 @@ async def _sail(line: str, count: int, cuts: int, expected_s: float) -> Row:
         store = MemoryStore(first_epoch=EPOCH)
         newest = await store.write(lambda tx: _queue(tx, count))
         pipe = SatellitePipe(ingest.batch)
-        uplink = UplinkService(store, _Clock(), _Numbers(), pipe, UplinkSettings(_SHIP, _GATEWAY, PEER, "bench"))
+        uplink = UplinkService(store, _Clock(), _Numbers(), pipe, UplinkSettings(_SHIP, _GATEWAY, PEER, "bench", WHOLE))
         run = _Run(store, uplink, pipe, newest)
         async with _running(uplink.run(), run.listen(), _break(pipe, cuts, expected_s)):
             if not cuts:

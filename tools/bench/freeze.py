@@ -28,6 +28,7 @@ from steward.adapters.keyring import FileKeyRing
 from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.system import OsEntropy, SystemClock
+from steward.adapters.vault import DataKey
 from steward.domain.guests import Band, BandState, CabinStay, Guest, Limits
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.replica import MemberRole
@@ -207,7 +208,7 @@ class _Ship:
         return [(door.refused_s[uid] - decided_s) * 1000 for door in self._doors]
 
     def _store(self, name: str) -> SqliteStore:
-        store = SqliteStore.open(self._folder / f"{name}.db")
+        store = SqliteStore.open(self._folder / f"{name}.db", DataKey(bytes(32)))
         self._stores.append(store)
         return store
 

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from steward.adapters.sqlite.connect import connect, create_file
 from steward.adapters.sqlite.store import SqliteStore
+from steward.adapters.vault import DataKey
 from steward.domain import ledger
 from steward.domain.charges import Charge, ChargeRequest, ChargeState, TapEvidence
 from steward.domain.events import EventType, NewEvent
@@ -110,7 +111,7 @@ def _alone(name: str, seconds: float, once: Callable[[], object]) -> Row:
 
 
 async def _payments(place: Path, seconds: float, in_flight: int) -> Row:
-    store = SqliteStore.open(place / f"store-{in_flight}.db")
+    store = SqliteStore.open(place / f"store-{in_flight}.db", DataKey(bytes(32)))
     numbers = count(1)
     times: list[float] = []
     started = time.perf_counter()

@@ -18,6 +18,7 @@ from rich.table import Table
 from bench.air import RATES_KBIT, exchange_ms
 from steward.adapters.linkreader import LinkReader
 from steward.adapters.sqlite.store import SqliteStore
+from steward.adapters.vault import DataKey
 from steward.domain.access import Place
 from steward.domain.ids import TillId
 from steward.ports import Card
@@ -96,7 +97,7 @@ async def measure(taps: int = TAPS) -> list[FlowFigures]:
     with tempfile.TemporaryDirectory() as folder:
         for passive in (False, True):
             kind = "passive" if passive else "active"
-            store = SqliteStore.open(Path(folder) / f"{kind}.db")
+            store = SqliteStore.open(Path(folder) / f"{kind}.db", DataKey(bytes(32)))
             settings = PaymentSettings(duplicate_window_s=0)
             async with Rig(store, settings=settings) as rig:
                 options = BandOptions(state=Path(folder) / kind, passive=passive)

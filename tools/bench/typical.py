@@ -86,7 +86,7 @@ class Ship:
     def _look(self) -> tuple[EventType, dict[str, Scalar]]:
         draw = self._draw
         payload: dict[str, Scalar] = {
-            "crew": f"c{draw.randrange(80):03d}",
+            "actor": f"c{draw.randrange(80):03d}",
             "role": draw.choice(("bar", "waiter", "host")),
             "outlet": f"bar-{draw.randrange(15)}",
             "purpose": draw.choice(("serve", "serve", "greet")),
@@ -101,8 +101,8 @@ class Ship:
             "guest": draw.choice(self._guests),
             "item": f"item-{draw.randrange(120)}",
             "outlet": f"bar-{draw.randrange(15)}",
-            "rank": draw.randrange(5),
-            "propensity": draw.randrange(1000),
+            "ranker": f"starter-{draw.randrange(5)}",
+            "propensity_ppm": draw.randrange(1000),
         }
         return draw.choice((EventType.OFFER_SHOWN, EventType.OFFER_SHOWN, EventType.OFFER_ACCEPTED)), payload
 
