@@ -101,6 +101,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "put_photo": lambda tx: tx.put_photo(Photo(ANNA, JPEG)),
     "drop_profile": lambda tx: (tx.put_profile(profile(BOB)), tx.drop_profile(ANNA)),
     "drop_photo": lambda tx: (tx.put_profile(profile(BOB)), tx.drop_photo(ANNA)),
+    "drop_health": lambda tx: (tx.put_profile(profile(BOB)), tx.drop_health(ANNA)),
     "put_note": lambda tx: tx.put_note(note()),
     "drop_note": lambda tx: (tx.put_note(note(NoteId("1a" * 8))), tx.drop_note(NoteId("ff" * 8))),
     "sweep_notes": lambda tx: (tx.put_note(note()), tx.sweep_notes(AT_S)),

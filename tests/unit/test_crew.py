@@ -22,7 +22,7 @@ from steward.domain.events import EventType
 from steward.domain.ids import GuestRef, OutletId, Uid
 from steward.domain.viewing import CrewRole, Purpose
 from steward.errors import Busy, NotFound, Refused
-from steward.services.crew import SESSIONS_EACH_MAX, sweep
+from steward.services.crew import SESSIONS_EACH_MAX
 from steward.services.logins import PIN_WITHIN_MS, TAP_WITHIN_MS, TAPPED_MAX
 
 
@@ -265,7 +265,8 @@ async def test_a_session_ends_idle_or_old(deck: Deck) -> None:
     secret, _ = await deck.log_in()
     deck.clock.tick(SESSION_IDLE_S)
     assert not await alive(deck, secret)
-    assert await deck.store.write(lambda tx: sweep(tx, deck.clock.unix_s)) == 2
+    swept_s = deck.clock.unix_s
+    assert await deck.store.write(lambda tx: tx.sweep_sessions(swept_s - SESSION_IDLE_S, swept_s - SESSION_S)) == 2
     assert await deck.store.read(lambda tx: tx.sessions_of(CREW)) == []
 
 

@@ -244,8 +244,9 @@ def _take_less(tx: Tx, item: Item, count: int, now_s: int) -> None:
 
 
 def _copied(store: MemoryStore) -> MemoryStore:
-    """Its tables are copied, its records are not: those never change."""
+    """Its tables are copied, its records are not: those never change. It has the same keys: nobody is erased."""
     made = MemoryStore()
+    made._chest = store._chest
     for kind, part in store._parts._parts.items():
         fresh: Any = made._parts.part(kind)
         for name, value in vars(part).items():
