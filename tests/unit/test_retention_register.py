@@ -37,6 +37,7 @@ WITH_THE_GUEST = frozenset(
         "untracked",
     ]
 )
+WITH_THEIR_PICTURE = frozenset({"picture", "staged_picture"})  # go with the photo, or in hours
 OTHERWISE = frozenset({"crew_session", "guest_phone", "crew_member"})  # end by themselves in hours; the purser removes
 
 
@@ -49,7 +50,22 @@ def test_what_the_register_names_is_swept_or_ends_with_the_guest() -> None:
         if group.keep.law is None and not table.startswith("shore.")
     }
     assert kept - swept - OTHERWISE == WITH_THE_GUEST
-    assert days_of_all(REGISTER) == 365
+    assert days_of_all(REGISTER) == 90
+
+
+def test_what_ends_with_the_guest_is_kept_no_longer_than_the_register_says() -> None:
+    """Else the notice would promise what no job does."""
+    parts = {rule.part: rule.days for rule in rules_of(REGISTER) if isinstance(rule, PartRule)}
+    days = {name: parts[part] for part in parts for name in TABLES[part]}
+    late = {
+        column
+        for _, group in REGISTER.groups()
+        if group.keep.law is None and not group.tables & (OTHERWISE | WITH_THEIR_PICTURE)
+        for column in group.columns
+        if not column.startswith("shore.")
+        and days.get(column, days.get(column.partition(".")[0], days_of_all(REGISTER))) > group.keep.days
+    }
+    assert late == set()
 
 
 def test_every_event_about_somebody_has_an_end() -> None:
