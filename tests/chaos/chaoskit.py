@@ -29,6 +29,8 @@ from steward.domain.charges import Charge, ChargeState
 from steward.domain.events import EventType, StoredEvent
 from steward.domain.ids import GuestRef
 from steward.domain.ledger import guest_account
+from steward.domain.recipients import Projection
+from steward.domain.usecases import REGISTER
 from steward.ports import Tx
 from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
@@ -39,6 +41,7 @@ from voyage.ship import GatewayProcess, free_port
 T = TypeVar("T")
 LIMIT_S = 120.0
 ALL = 1_000_000_000
+ASHORE = Projection.by(REGISTER.shore_fields)
 PLENTY = {"stay_minor": 10_000_000, "day_minor": 10_000_000, "verify_above_minor": 10_000_000}
 
 SETTINGS = """\
@@ -219,7 +222,7 @@ async def boarded(
 
 @dataclass
 class Log:
-    """A stopped gateway's event log, as tests.shore.rig.check_exact takes it."""
+    """What a stopped gateway's event log lets go ashore, as tests.shore.rig.check_exact takes it."""
 
     vessel: Vessel
     ship: str = "aurora"
@@ -229,7 +232,7 @@ class Log:
         return self.vessel.name
 
     async def events(self) -> list[StoredEvent]:
-        return await on_disk(self.vessel, lambda tx: list(tx.events(0, ALL)))
+        return await on_disk(self.vessel, lambda tx: [ASHORE.of(event) for event in tx.events(0, ALL)])
 
 
 async def on_disk(vessel: Vessel, look: Callable[[Tx], T]) -> T:

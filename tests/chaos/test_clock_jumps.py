@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.chaos.chaoskit import ALL, LIMIT_S, PLENTY, eventually
+from tests.chaos.chaoskit import ALL, ASHORE, LIMIT_S, PLENTY, eventually
 from tests.chaos.links import link_to
 from tests.e2e.brokerkit import running_broker
 from tests.e2e.gatewaykit import SETTINGS, Aboard, aboard, band_of, prepare
@@ -177,7 +177,7 @@ class Ended:
     name: str = "gw1"
 
     async def events(self) -> list[StoredEvent]:
-        return self.log
+        return [ASHORE.of(event) for event in self.log]
 
 
 async def check_all(trip: Afloat, ship: Aboard) -> None:

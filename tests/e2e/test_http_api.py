@@ -18,6 +18,7 @@ from steward.errors import ConfigError
 from steward.web.api import create_app
 from steward.web.endpoints import ROLES_TABLE
 from steward.web.pages.base import PAGES_TABLE
+from steward.web.pages.guestbase import GUEST_TABLE
 from steward.web.roles import Role
 from voyage.bandproc import BandOptions, BandProcess
 
@@ -46,6 +47,10 @@ WHO_MAY = {
     ("POST", "/v1/guests/{ref}/limits"): {DESK},
     ("POST", "/v1/guests/{ref}/freeze"): {DESK, PURSER},
     ("GET", "/v1/guests/{ref}/explanation"): {DESK},
+    ("POST", "/v1/guests/{ref}/export"): {DESK},
+    ("POST", "/v1/guests/{ref}/erasure"): {DESK},
+    ("GET", "/v1/erasures/{certificate}"): {DESK, PURSER},
+    ("GET", "/v1/guests/{ref}/papers"): {PURSER},
     ("GET", "/v1/aggregates"): {PURSER, MONITOR},
     ("POST", "/v1/aggregates/{question}"): {PURSER},
     ("GET", "/v1/stock"): {TILL},
@@ -96,7 +101,7 @@ async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
     routes = route_table(ship)
     assert {(m, p) for m, p in routes if p.startswith("/v1")} == set(WHO_MAY)
     app_state = create_app(ship.gateway.parts.services).state
-    pages = set(getattr(app_state, PAGES_TABLE))  # their roles: tests/pages
+    pages = {*getattr(app_state, PAGES_TABLE), *getattr(app_state, GUEST_TABLE)}  # their roles: tests/pages
     assert {p for m, p in routes - pages if not p.startswith("/v1")} == OPEN
     table = getattr(app_state, ROLES_TABLE)
     named = {TILL: Role.TILL, **{who: Role(who) for who in EVERYBODY - {TILL}}}
@@ -104,8 +109,10 @@ async def test_every_route_is_listed_with_its_roles(ship: Aboard) -> None:
 
 
 async def test_each_route_lets_in_its_roles_and_nobody_else(ship: Aboard) -> None:
+    ids = {"tap_id": TAP, "ref": REF, "uid": UID, "job": JOB, "approval": "0" * 32, "sha256": "0" * 64}
+    ids |= {"item": "lager", "question": "guests", "certificate": "0" * 32}
     for (method, template), allowed in WHO_MAY.items():
-        path = template.format(tap_id=TAP, ref=REF, uid=UID, job=JOB, approval="0" * 32, sha256="0" * 64, item="lager")
+        path = template.format(**ids)
         nobody = await ship.call(None, method, path)
         assert (nobody.status_code, nobody.json()["code"]) == (401, "token_missing"), path
         for who in sorted(EVERYBODY):

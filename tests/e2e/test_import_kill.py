@@ -14,6 +14,7 @@ import random
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,15 @@ from tests.e2e.gatewaykit import SETTINGS, prepare
 from tests.unit.manifestkit import jpeg, manifest, party
 
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
+from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.sqlite.verify import find_damage
-from steward.config import CREDENTIALS_ENV
+from steward.config import CREDENTIALS_ENV, load
 from steward.domain.events import EventType
 from steward.domain.photos import clean_photo
+from steward.domain.viewing import Field
+from steward.ports import Tx
+from steward.services.ownlook import own_look
+from steward.wiring import open_data_key
 from voyage.client import Gateway
 from voyage.ship import GatewayProcess, free_port
 
@@ -81,9 +87,26 @@ class Ship:
         with closing(sqlite3.connect(self.folder / "data" / "steward.db")) as database:
             assert find_damage(database, SCHEMA_VERSION) == []
             counts = tuple(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES)
-            diets = {row[0] for row in database.execute("SELECT DISTINCT diet FROM profile")}
             imports = database.execute("SELECT count(*) FROM event WHERE type = ?", (EventType.MANIFEST_IMPORTED,))
-            return Held(counts, diets, imports.fetchone()[0])
+            return Held(counts, self._diets(), imports.fetchone()[0])
+
+    def _diets(self) -> set[str]:
+        """As the guests themselves would see them: they are sealed."""
+
+        def work(tx: Tx) -> set[str]:
+            looks = [own_look(guest.ref, {Field.DIET}, 0) for guest in tx.guests()]
+            return {" ".join(tx.disclose(look).diet or ()) for look in looks}
+
+        async def read() -> set[str]:
+            settings = load(self.folder / "steward.toml", {CREDENTIALS_ENV: str(self.folder)})
+            store = SqliteStore.open(settings.gateway.database, open_data_key(settings))
+            try:
+                return await store.write(work)
+            finally:
+                await store.close()
+
+        with ThreadPoolExecutor(1) as apart:  # where no loop runs
+            return apart.submit(asyncio.run, read()).result()
 
 
 @asynccontextmanager

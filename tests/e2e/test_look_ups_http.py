@@ -23,7 +23,7 @@ PIN = {"pin": "246810"}
 BY = {"reason": "lost", "by": "d1"}
 CREW_BODY = {"role": "service", "outlets": [], "pin": "246810"}
 UNKNOWN = {"tap_id": "0" * 32, "ref": "f" * 16, "uid": "04" + "A" * 12, "job": "e" * 16, "approval": "d" * 32}
-UNKNOWN |= {"sha256": "c" * 64}
+UNKNOWN |= {"sha256": "c" * 64, "certificate": "c" * 32, "question": "nothing"}
 # What comes in through these is not shown again: they answer with counts and numbers of rows.
 TAKES_IN = {("PUT", "/v1/photos/{sha256}"), ("POST", "/v1/manifest"), ("POST", "/v1/manifest/check")}
 
@@ -164,6 +164,19 @@ async def walk_the_rest(walk: Walk, ref: GuestRef) -> None:
     await walk.sees_nobody("auditor", "GET", "/v1/events")  # what goes ashore: the log of looks itself is in it
     for path in ("/v1/readers", "/v1/board", "/v1/ship"):
         await walk.sees_nobody("monitor", "GET", path)
+    await walk.sees_nobody("purser", "GET", "/v1/aggregates")
+    await walk.sees_nobody("purser", "POST", "/v1/aggregates/{question}", {}, status=404)
+    await walk_out(walk, ref)
+
+
+async def walk_out(walk: Walk, ref: GuestRef) -> None:
+    """A guest takes everything along, by their own PIN, and is forgotten; what the law keeps is looked at."""
+    one = "/v1/guests/{ref}"
+    await walk.sees_nobody("desk", "POST", one + "/export", {"pin": PIN["pin"]}, ref=ref)
+    certificate = (await walk.sees_nobody("desk", "POST", one + "/erasure", {"sure": True}, ref=ref)).json()
+    number = certificate["body"]["certificate"]
+    await walk.sees_nobody("desk", "GET", "/v1/erasures/{certificate}", certificate=number)
+    await walk.sees(Field.FOLIO, ref, "purser", "GET", one + "/papers", ref=ref)
 
 
 async def test_a_call_that_is_refused_shows_nobody_and_leaves_nothing(ship: Aboard) -> None:

@@ -47,7 +47,7 @@ async def desk(folder: Path, keys: KeyFile, random_id: bool = True) -> AsyncIter
 def crash_image(folder: Path, into: Path) -> None:
     """What a kill -9 of the gateway at this moment would leave on disk. Call it while no write is on its way."""
     into.mkdir()
-    for file in folder.glob("steward.db*"):
+    for file in folder.glob("steward.*db*"):
         shutil.copy(file, into / file.name)
 
 
