@@ -10,7 +10,7 @@ from tests.unit.lankit import SHIP, up
 
 from steward.domain.batches import Batch, encode_batch
 from steward.domain.charges import Charge, ChargeState
-from steward.domain.events import EventType, StoredEvent
+from steward.domain.events import ERASED_PAYLOAD, EventType, StoredEvent
 from steward.domain.evidence import charge_payload
 from steward.domain.ids import GuestRef, uid_from
 from steward.domain.lanwire import encode_ask
@@ -151,6 +151,17 @@ async def test_the_same_event_number_with_other_content_is_an_alarm() -> None:
     await events_of(fleet, second)
     assert await fleet.alerts() == ["peer_diverged"]
     assert await fleet.booked(second.request.tap_id) is None
+
+
+async def test_an_event_that_was_emptied_since_is_no_other_one() -> None:
+    """Its guest is forgotten at the till's gateway too; its acknowledgement was lost, so it comes again."""
+    fleet, _, band = await aboard()
+    charge = await true_charge(fleet, band, 100)
+    await events_of(fleet, charge)
+    emptied = StoredEvent(1, 101, EventType.CHARGE_POSTED, charge.at_s, ERASED_PAYLOAD)
+    await fleet.authority.peers.hear(up("bar"), encode_batch(Batch(SHIP, "bar", 1, 1, 3, (emptied,), 101, 0)))
+    assert await fleet.alerts() == []
+    assert await fleet.booked(charge.request.tap_id) is not None
 
 
 async def test_a_batch_in_another_gateways_name_or_class() -> None:
