@@ -210,6 +210,27 @@ async def test_the_photo_goes_when_the_guest_says_so(ship: PageShip) -> None:
     assert [event.payload["fields"] for event in await events(ship, EventType.PROFILE_SET)] == ["photo"]
 
 
+async def test_a_note_goes_when_the_guest_says_so_and_nobody_elses_does(ship: PageShip) -> None:
+    who, other = await alma(ship), await worn(ship, await ship.guest("Bo Example", cabin=5090))
+    now_s = ship.services.clock.now().unix_s
+    refs = {NoteId("0" * 15 + "1"): who.ref, NoteId("0" * 15 + "2"): other.ref}
+    for id_, ref in refs.items():
+        note = Note(id_, ref, Purpose.FOOD_AND_DRINK, f"{XSS} corner table", "c" * 16, BAR, now_s, now_s + 999)
+        await ship.services.store.write(lambda tx, note=note: tx.put_note(note))  # type: ignore[misc]
+    async with phone(ship, who) as browser:
+        await who.prove(browser)
+        page = (await browser.get("/me/correct")).text
+        assert page.count("corner table") == 2  # its text, and its button's name
+        assert XSS not in page
+        for id_, status in ((NoteId("0" * 15 + "2"), 404), ("x", 404), (NoteId("0" * 15 + "1"), 303)):
+            assert (await browser.post("/me/correct/note", note=id_)).status_code == status
+        assert "corner table" not in (await browser.get("/me/correct")).text
+    left = await ship.services.store.read(lambda tx: [id_ for id_ in refs if tx.note_place(id_) is not None])
+    assert left == [NoteId("0" * 15 + "2")]
+    (gone,) = await events(ship, EventType.NOTE_REMOVED)
+    assert (gone.payload["guest"], gone.payload["by"]) == (who.ref, "guest")
+
+
 async def test_who_has_no_profile_is_sent_to_the_desk(ship: PageShip) -> None:
     ref = await ship.aboard.guest(cabins=[5099], booking="R-none")
     await ship.services.checkin.set_pin(ref, "2580")

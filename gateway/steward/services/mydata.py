@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from steward.domain.care import Case, Note
+from steward.domain.care import Case, Note, NoteId
 from steward.domain.consent import Consent
 from steward.domain.context import StayCompany
 from steward.domain.events import EventType, fact
@@ -22,6 +22,7 @@ from steward.domain.viewing import Field
 from steward.errors import NotFound, Refused
 from steward.ports import Clock, Store, Tx
 from steward.services.lookups import guest_in
+from steward.services.notes import note_fact
 from steward.services.ownlook import own_look
 
 COUNTED_MAX = 1000  # of what is only counted: a number that large says enough
@@ -109,6 +110,19 @@ class MyData:
                 tx.drop_photo(ref)
                 tx.put_own_words(ref, now_s)
                 tx.append_event(fact(EventType.PROFILE_SET, now_s, guest=ref, fields="photo", by=BY_GUEST))
+
+        await self._store.write(work)
+
+    async def remove_note(self, ref: GuestRef, note_id: NoteId) -> None:
+        """What crew wrote of this guest goes at once. Raises NotFound for another's note, Refused authority_only."""
+        now_s = self._now_here()
+
+        def work(tx: Tx) -> None:
+            note = tx.note_place(note_id)
+            if note is None or note.guest != ref:
+                raise NotFound("note", note_id)
+            tx.drop_note(note_id)
+            tx.append_event(note_fact(EventType.NOTE_REMOVED, note, note.outlet, BY_GUEST, now_s))
 
         await self._store.write(work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steward.domain.care import TEXT_MAX, Note, NoteId, is_text
 from steward.domain.events import EventType, NewEvent, fact
-from steward.domain.ids import GuestRef
+from steward.domain.ids import GuestRef, OutletId
 from steward.domain.viewing import Field, Viewer, allowed, look_at
 from steward.errors import NotFound, Refused
 from steward.ports import Clock, Entropy, Store, Tx
@@ -39,7 +39,7 @@ class NoteService:
             if tx.note_count(ref) >= NOTES_EACH_MAX:
                 raise Refused("too_many_notes", f"{NOTES_EACH_MAX} notes are kept for one guest: remove one first")
             tx.put_note(note)
-            tx.append_event(_fact(EventType.NOTE_ADDED, note, viewer, now_s))
+            tx.append_event(note_fact(EventType.NOTE_ADDED, note, viewer.outlet, viewer.actor, now_s))
             return note
 
         return await self._store.write(work)
@@ -54,7 +54,7 @@ class NoteService:
             if note is None or note.purpose is not viewer.purpose:
                 raise NotFound("note", note_id)
             tx.drop_note(note_id)
-            tx.append_event(_fact(EventType.NOTE_REMOVED, note, viewer, now_s))
+            tx.append_event(note_fact(EventType.NOTE_REMOVED, note, viewer.outlet, viewer.actor, now_s))
 
         await self._store.write(work)
 
@@ -64,7 +64,7 @@ def _check(viewer: Viewer) -> None:
         raise Refused(NOT_PERMITTED, f"{viewer.role} keeps no notes for {viewer.purpose}")
 
 
-def _fact(kind: EventType, note: Note, viewer: Viewer, at_s: int) -> NewEvent:
+def note_fact(kind: EventType, note: Note, outlet: OutletId, by: str, at_s: int) -> NewEvent:
     return fact(
         kind,
         at_s,
@@ -72,6 +72,6 @@ def _fact(kind: EventType, note: Note, viewer: Viewer, at_s: int) -> NewEvent:
         guest=note.guest,
         purpose=note.purpose.value,
         expires_s=note.expires_s,
-        outlet=viewer.outlet,
-        by=viewer.actor,
+        outlet=outlet,
+        by=by,
     )

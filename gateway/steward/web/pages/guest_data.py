@@ -5,14 +5,16 @@ Who came by the band alone is told what is held, and not shown what would help a
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.responses import Response
 
+from steward.domain.care import NoteId
 from steward.domain.guestsession import Level
 from steward.domain.profiles import Allergen, Diet
 from steward.domain.usecases import REGISTER
-from steward.errors import Refused
+from steward.errors import NotFound, Refused
 from steward.services.mydata import Correction, Held
 from steward.web.bundle import Services
 from steward.web.pages.base import PageError
@@ -21,6 +23,7 @@ from steward.web.pages.guestbase import HOME, GuestCall, GuestNav, GuestRoute
 
 CORRECT = "/me/correct"
 _YES = "1"
+_NOTE = re.compile(r"[0-9a-f]{16}")
 _SAID_BACK = frozenset({"explicit_needed", "profile_invalid"})  # shown on the form itself, with what was written
 
 
@@ -35,6 +38,7 @@ class DataPages:
             GuestRoute("GET", CORRECT, Level.PROVEN, self.show_form),
             GuestRoute("POST", CORRECT, Level.PROVEN, self.correct),
             GuestRoute("POST", CORRECT + "/photo", Level.PROVEN, self.remove_photo),
+            GuestRoute("POST", CORRECT + "/note", Level.PROVEN, self.remove_note),
         ]
 
     def nav(self) -> list[GuestNav]:
@@ -68,6 +72,13 @@ class DataPages:
         await self._data.remove_photo(call.session.ref)
         return call.go(HOME)
 
+    async def remove_note(self, call: GuestCall) -> Response:
+        note = call.form.get("note", "")
+        if not _NOTE.fullmatch(note):
+            raise NotFound("note", "of this form")
+        await self._data.remove_note(call.session.ref, NoteId(note))
+        return call.go(CORRECT)
+
 
 def _as_held(held: Held) -> Correction:
     shown = held.shown
@@ -98,6 +109,7 @@ def _form(call: GuestCall, held: Held, shown: Correction, problem: str = "") -> 
     facts: dict[str, Any] = {
         "known": held.shown.full_name is not None,
         "has_photo": held.has_photo,
+        "notes": [(note.id, note.text, call.t(f"words.purpose.{note.purpose}")) for note in held.notes],
         "preferred_name": shown.preferred_name,
         "languages_spoken": [(code, word_of_language(call, code), code == shown.language) for code in codes if code],
         "allergens": [(each.value, call.t(f"words.allergen.{each}"), each in shown.allergies) for each in Allergen],

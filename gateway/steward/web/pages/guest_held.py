@@ -227,6 +227,7 @@ LINKS: Mapping[str, str] = MappingProxyType(
         "payment.sales": "/me/folio",
         "payment.limits": "/me/folio",
         "photo.photo": "/me/correct",
+        "personal_service.notes": "/me/correct",
         "offers.answers": "/me/why",
         "suggestions.signals": "/me/why",
         "consents.words": "/me/consents",
