@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from tests.consentkit import agree
 from tests.unit.moneykit import ring
 from tests.unit.servicekit import ASE, BARKEEPER, CASHIER, END_S, KIRA, OFFICER, Deck, guest, profile
 
+from steward.domain.consent import ConsentPurpose, purposes_given
 from steward.domain.events import EventType
 from steward.domain.ids import GuestRef
 from steward.domain.requests import (
@@ -26,6 +28,7 @@ from steward.domain.requests import (
 )
 from steward.errors import NotFound, Refused
 from steward.services.erasure import BY_GUEST, ErasureService, Scene
+from steward.services.notracking import untracked_in
 from steward.services.requests import RequestService, close_in
 
 OSLO_S = 3600
@@ -88,6 +91,21 @@ async def test_a_request_from_beginning_to_end(deck: Deck, service: RequestServi
         ("extended", "officer", "many records, and the officer is ashore"),
         ("done", "officer", "handed over at the desk"),
     ]
+
+
+@pytest.mark.parametrize("right", list(Right))
+@pytest.mark.parametrize("state", [RequestState.DONE, RequestState.REFUSED])
+async def test_who_restricts_or_objects_is_left_alone_once_it_is_done(
+    deck: Deck, service: RequestService, right: Right, state: RequestState
+) -> None:
+    await deck.store.write(lambda tx: agree(tx, KIRA, *ConsentPurpose))
+    request = await opened(service, right)
+    assert not await deck.store.read(lambda tx: untracked_in(tx, KIRA))
+    await service.answer(request.id, state, "so be it", "officer")
+    stops = state is RequestState.DONE and right in (Right.RESTRICTION, Right.OBJECTION)
+    assert await deck.store.read(lambda tx: untracked_in(tx, KIRA)) is stops
+    given = await deck.store.read(lambda tx: purposes_given(tx.consents_of(KIRA)))
+    assert given == (set() if stops else set(ConsentPurpose))
 
 
 async def test_the_log_says_that_it_was_asked_and_answered_and_no_word_of_it(

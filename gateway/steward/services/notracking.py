@@ -73,13 +73,24 @@ class NoTrackingService:
             elif guest.child and not on:
                 raise Refused(PARENT_NEEDED, "only an adult of the same booking has a child's movements kept")
             if on:
-                record_words(tx, ref, dict.fromkeys(ConsentPurpose, False), by, now_s)
-            word = said(tx.untracked(ref), ref, on, now_s)
-            if word is not None:
-                tx.put_untracked(word)
-                tx.append_event(fact(EventType.PROFILE_SET, now_s, guest=ref, fields=FIELD, by=by))
+                object_in(tx, ref, by, now_s)
+            else:
+                _switch(tx, ref, False, by, now_s)
 
         await self._store.write(work)
+
+
+def object_in(tx: Tx, ref: GuestRef, by: str, now_s: int) -> None:
+    """No to every optional purpose, and movements out of the logs, in the caller's transaction."""
+    record_words(tx, ref, dict.fromkeys(ConsentPurpose, False), by, now_s)
+    _switch(tx, ref, True, by, now_s)
+
+
+def _switch(tx: Tx, ref: GuestRef, on: bool, by: str, now_s: int) -> None:
+    word = said(tx.untracked(ref), ref, on, now_s)
+    if word is not None:
+        tx.put_untracked(word)
+        tx.append_event(fact(EventType.PROFILE_SET, now_s, guest=ref, fields=FIELD, by=by))
 
 
 def untracked_in(tx: Tx, ref: GuestRef) -> bool:

@@ -32,11 +32,13 @@ from steward.domain.viewing import Field, Viewer
 from steward.errors import Erased, NotFound, Refused
 from steward.ports import Clock, Entropy, Store, Tx
 from steward.services.lookups import LookupService, guest_in
+from steward.services.notracking import object_in
 
 ANSWERED_SHOWN = 50
 OF_GUEST_SHOWN = 50
 ON_REQUEST = frozenset({Field.REQUESTS})
 SEALED_AS = "request"
+_OBJECTS = frozenset({Right.RESTRICTION, Right.OBJECTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class RequestService:
     async def answer(self, id_: RequestId, state: RequestState, words: str, by: str, linked: str = "") -> Request:
         """Done, or refused for a reason that the guest reads. Answering again as before changes nothing.
 
+        Done to who wants it restricted, or objects: from then on nothing optional is done with the guest's data.
         Raises NotFound, Refused (request_text_invalid, request_answered).
         """
         text, now_s = _checked(words), self._now_s()
@@ -138,6 +141,8 @@ class RequestService:
             request = closed(known, state, now_s, by, linked)
             _put(tx, request, now_s, by, text)
             tx.append_event(_closed_event(request, now_s))
+            if state is RequestState.DONE and request.right in _OBJECTS and tx.guest(request.guest) is not None:
+                object_in(tx, request.guest, by, now_s)
             return request
 
         return await self._store.write(work)
