@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from voyage.sail import Outcome, Sailing, Settings, Trouble
+from voyage.outcome import Outcome, Settings, Trouble
+from voyage.sail import Sailing
 from voyage.screen import Screen
 
 FAILED_EXIT = 1

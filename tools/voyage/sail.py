@@ -9,9 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 
 from steward.errors import StewardError
@@ -27,6 +25,7 @@ from voyage.guard import Guard
 from voyage.handheld import Handheld
 from voyage.link import LinkWatch
 from voyage.observed import Observed
+from voyage.outcome import Outcome, Settings, Trouble
 from voyage.pcscd import PcscdError
 from voyage.pcscreaders import PcscReaders
 from voyage.plan import DAY_ENDS, DAY_STARTS, FILL_MAX, Plan, build_plan
@@ -68,33 +67,6 @@ _TROUBLES = (
     OSError,
     TimeoutError,
 )
-
-
-class Trouble(Exception):
-    """Why there is no demo, or no more; the text is for people. under_way: guests were on board already."""
-
-    def __init__(self, text: str, under_way: bool) -> None:
-        super().__init__(text)
-        self.under_way = under_way
-
-
-class Outcome(Enum):
-    GOOD = "all checks hold"
-    BAD = "a check failed"
-    INTERRUPTED = "ended before the day was over"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    once: bool
-    report: Path | None
-    pcsc: bool
-    bands: int
-    seed: int
-    port: int | None  # None: the usual one, if it is free
-    seconds: float
-    outage: float | None  # seconds
-    keep: Path | None
 
 
 class Sailing:
