@@ -173,7 +173,7 @@ def test_a_migration_cut_short_leaves_the_old_database_and_goes_through_the_next
 
 def test_cleaning_that_the_disk_refused_is_done_at_the_next_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("steward.adapters.sqlite.migrations.clean", lambda *_: None)
+        patch.setattr("steward.adapters.sqlite.migrations.clean", lambda *_, **_more: None)
         migrate_file(path, DATA_KEY)
     live(path, lambda tx: tx.has_profile(REF))
     assert lingering(path) == []

@@ -95,16 +95,20 @@ def migrate(
     for version in range(before + 1, len(steps) + 1):
         _apply(connection, path, version, steps[version - 1], sealing)
     if before < SEALED_VERSION <= len(steps):
-        clean(connection, path)
+        clean(connection, path, is_new=before == 0)
     return Migration(before, max(before, len(steps)), kept)
 
 
-def clean(connection: sqlite3.Connection, path: Path) -> None:
-    """Leave nothing in the file or its log of what was there before it was sealed. Raises StoreUnavailable."""
+def clean(connection: sqlite3.Connection, path: Path, *, is_new: bool = False) -> None:
+    """Leave nothing in the file or its log of what was there before it was sealed. Raises StoreUnavailable.
+
+    is_new: it was made just now, and never held anything.
+    """
     try:
         ((is_clean,),) = connection.execute("SELECT clean FROM vault_state").fetchall()
         if not is_clean:
-            connection.execute("VACUUM")
+            if not is_new:
+                connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             connection.execute("UPDATE vault_state SET clean = 1")
     except DATABASE_ERRORS as error:
