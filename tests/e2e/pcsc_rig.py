@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Callable
+from typing import ClassVar
 
 from voyage.pcscd import Pcscd, PcscdError
 
@@ -51,6 +52,8 @@ def echo(capdu: bytes) -> bytes:
 class ScriptedCard:
     """A card at the wire's other end: `reply` answers APDUs, the link itself ATR and id."""
 
+    _held: ClassVar[set[asyncio.Task[None]]] = set()  # asyncio itself keeps no task alive, and no stream's reader
+
     def __init__(self, uid: bytes = UID, *, atr: bytes = ATR, reply: Reply = echo) -> None:
         self.uid = uid
         self.atr = atr
@@ -70,6 +73,8 @@ class ScriptedCard:
         self.gone.clear()
         self.asked.clear()
         self._task = asyncio.create_task(self._serve(reader))
+        self._held.add(self._task)
+        self._task.add_done_callback(self._held.discard)
 
     async def leave(self) -> None:
         """Break the connection, as a band pulled out of the field does."""

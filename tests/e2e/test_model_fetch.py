@@ -106,7 +106,7 @@ async def shore(folder: Path, **changes: object) -> AsyncIterator[tuple[Shore, P
     finally:
         server.close()
         async with asyncio.timeout(20):  # whoever gave up in the middle of a handshake is heard of a little later
-            await asyncio.sleep(0.2)  # who was accepted last is counted some turns of the loop later
+            await asyncio.sleep(0.01)  # who was accepted last is counted some turns of the loop later
             while server._active_count:  # type: ignore[attr-defined]  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -319,6 +319,8 @@ async def test_without_an_address_and_after_a_refusal_nothing_is_fetched(tmp_pat
 async def test_a_source_that_dribbles_is_left_alone_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    left = asyncio.Event()
+
     async def dribble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -327,6 +329,7 @@ async def test_a_source_that_dribbles_is_left_alone_after_a_while(
                 await asyncio.sleep(0.01)
         except ConnectionError:
             writer.transport.abort()
+            left.set()
 
     monkeypatch.setattr(httpsource, "PART_LIMIT_S", 0.5)
     server = await asyncio.start_server(dribble, "127.0.0.1", 0)
@@ -335,6 +338,8 @@ async def test_a_source_that_dribbles_is_left_alone_after_a_while(
         await source.fetch(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", 0, 10, 10)
     await source.close()
     server.close()
+    async with asyncio.timeout(20):  # a connection left open would be told of in another test
+        await left.wait()
 
 
 async def test_a_part_that_does_not_follow_is_not_kept(tmp_path: Path) -> None:

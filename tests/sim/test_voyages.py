@@ -9,7 +9,7 @@ from tests.sim.checkers import Broken
 from tests.sim.runs import voyage
 from tests.sim.world import Size
 
-from steward.domain import allowance, consent
+from steward.domain import allowance, viewing
 from steward.domain.access import AccessState, Shown
 from steward.domain.charges import Charge
 from steward.domain.events import StoredEvent
@@ -68,7 +68,7 @@ PLANTS = {
     "money granted twice": (allowance, "room", no_outstanding, "has spent"),
     "a door that ignores freezes": (doors, "access_state", deaf_to_freezes, "frozen before the tap"),
     "a look-up that is not logged": (LookupService, "card", unseen, "look-ups are in the log"),
-    "consent that governs nothing": (consent, "_GOVERNED", {}, "without consent"),
+    "consent that governs nothing": (viewing, "is_open", lambda _consents, _given: True, "without consent"),
     "charges lost on the way": (peerbooks, "charge_of", hard_of_hearing, "is not on the folio"),
 }
 
