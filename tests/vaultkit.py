@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import cbor2
@@ -12,6 +14,7 @@ import cbor2
 from steward.adapters import datakey, keyseal
 from steward.adapters.keyseal import KeySecret
 from steward.adapters.sqlite.guestkeys import GuestKeys, keys_path
+from steward.adapters.sqlite.migrations import migrate_file
 from steward.adapters.sqlite.sealing import Sealing
 from steward.adapters.system import OsEntropy
 from steward.adapters.vault import DataKey
@@ -51,3 +54,23 @@ def sealing(database: Path) -> Iterator[Sealing]:
 def lend_keys(database: Path, copy: Path) -> None:
     """Put the keys of a database beside a copy of it, so that the copy can be opened."""
     shutil.copy(keys_path(database), keys_path(copy))
+
+
+def lay_store(path: Path) -> Path:
+    """Put a new, empty database and its keys here: copies of what `steward migrate` made once in this process.
+
+    For tests of what comes after the first start, which would else go through every version of the schema again. All
+    such databases have one id: a test in which two meet, or of the making itself, opens the store where nothing is.
+    """
+    for target, content in zip((path, keys_path(path)), _new_store(), strict=True):
+        target.touch(0o600, exist_ok=False)
+        target.write_bytes(content)
+    return path
+
+
+@cache
+def _new_store() -> tuple[bytes, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "steward.db"
+        migrate_file(path, DATA_KEY)
+        return path.read_bytes(), keys_path(path).read_bytes()

@@ -103,18 +103,21 @@ class _Drill:
             desk = IncidentDesk(store, clock, _topology(self._settings, self._keys))
             device = await desk.find(text)
             with _progress() as progress:
-                await self._write(desk, device, from_s, to_s, progress)
+                hands = _OwnHands(self._settings, self._keys, store)
+                await self._write(desk, device, from_s, to_s, hands, progress)
         finally:
             await store.close()
 
-    async def _write(self, desk: IncidentDesk, device: Device, from_s: int, to_s: int, progress: Progress) -> None:
+    async def _write(
+        self, desk: IncidentDesk, device: Device, from_s: int, to_s: int, hands: _OwnHands, progress: Progress
+    ) -> None:
         reading = progress.add_task("Reading the logs", total=None)
         concerned = await desk.concerned(device, from_s, to_s)
         guests = concerned.guests
         found = await desk.declare(device, from_s, to_s, self._by, sum(not each.crew for each in guests))
         steps = await desk.steps(found.id)
         if self._rotate:
-            steps = await desk.rotate(found, device, _OwnHands(self._settings, self._keys))
+            steps = await desk.rotate(found, device, hands)
         progress.update(reading, total=1, completed=1)
         pack = self._pack(found, device)
         pack.make()
@@ -184,8 +187,9 @@ def _topology(settings: Config, keys: KeyFile | None) -> Topology:
 class _OwnHands:
     """What can be renewed on this machine."""
 
-    def __init__(self, settings: Config, keys: KeyFile | None) -> None:
+    def __init__(self, settings: Config, keys: KeyFile | None, store: SqliteStore) -> None:
         self._settings = settings
+        self._store = store
         self._is_authority = keys is not None and keys.role is Role.AUTHORITY
 
     def key_version(self) -> int | None:
@@ -193,9 +197,16 @@ class _OwnHands:
             return None
         return keyfile.load(self._settings.gateway.key_file, key_secret(self._settings)).versions[-1].version
 
-    def rotate_keys(self) -> int:
+    async def rotate_keys(self) -> int:
         path, now_s = self._settings.gateway.key_file, SystemClock().now().unix_s
         return keyfile.rotate_on_disk(path, key_secret(self._settings), OsEntropy(), now_s).versions[-1].version
+
+    def data_key_fingerprint(self) -> str:
+        return self._store.data_key_fingerprint
+
+    async def renew_data_key(self) -> str:
+        await self._store.renew_data_key(self._settings.gateway.data_key_file, key_secret(self._settings))
+        return self._store.data_key_fingerprint
 
     def revoke_tokens(self, *, crew: str = "", till: str = "", every: bool = False) -> int:
         path = self._settings.gateway.api_tokens_file

@@ -1,7 +1,11 @@
-"""`steward keys`: make, rotate, export and show sealed key files. Secrets come from files or a prompt, never argv."""
+"""`steward keys`: make, rotate, export and show sealed key files, renew the data key.
+
+Secrets come from files or a prompt, never argv.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -11,15 +15,20 @@ from typing import Annotated
 
 import typer
 
+from steward import config
 from steward.adapters import keyfile
 from steward.adapters.keyfile import RIGHTS, KeyFile, Role
 from steward.adapters.keyseal import KeySecret
+from steward.adapters.sqlite.store import SqliteStore
 from steward.adapters.system import OsEntropy, SystemClock
-from steward.errors import KeyFileError, KeyNotHeld
+from steward.cli_common import ConfigOption, plain_errors
+from steward.config import Config
+from steward.errors import KeyFileError, KeyNotHeld, StoreUnavailable
+from steward.wiring import key_secret, open_data_key
 
 app = typer.Typer(
     name="keys",
-    help="Make, rotate, export and show the sealed key file of a ship.",
+    help="Make, rotate, export and show the sealed key file of a ship; renew a gateway's data key.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -164,6 +173,52 @@ def show(file: FileOption, passphrase_file: PassphraseOption = None, credential:
             state = "live" if version.version in live else "old"
             print_ = keyfile.fingerprint(version.verify)
             typer.echo(f"version   {version.version} {state}, {_date(version.created_s)}, verification key {print_}")
+
+
+@app.command("renew-data-key")
+def renew_data_key(file: ConfigOption = None) -> None:
+    """Renew this gateway's data key, and with it every guest's key.
+
+    All guests' keys are wrapped by the new data key, the old one is destroyed,
+    and what is kept from now on is sealed with a new key of each guest's own.
+    Nothing is lost, and older backups of the database can still be restored.
+    The gateway must be stopped. Cut short, it is finished or taken back at the
+    next start.
+
+    \b
+    What it protects   what is written from now on, also in later backups, from
+                       whoever has the old data key, or had the guests' keys
+    What it does not   what they took along: an old copy of the database with
+                       the guests' keys and the data key of that time opens as
+                       before. The key that finds rows and the one that signs
+                       this gateway's heads of the look-up log stay
+
+    Afterwards copies of the old data key file, and of guests' keys made with
+    `steward backup --keys`, open nothing here: destroy them, and make new ones.
+    A data key file belongs to one gateway; one that two share must not be renewed.
+
+    \b
+    Example:
+      systemctl stop steward && steward keys renew-data-key
+    """
+    with plain_errors():
+        settings = config.load(config.find_file(file))
+        count = asyncio.run(_renew_data_key(settings))
+        typer.echo(
+            f"{settings.gateway.data_key_file}: a new data key; the keys of {count} guests and archives are wrapped by "
+            f"it. Destroy copies of the old one, and make new ones of this file and with: steward backup --keys"
+        )
+
+
+async def _renew_data_key(settings: Config) -> int:
+    database = settings.gateway.database
+    if not database.exists():
+        raise StoreUnavailable(f"{database} does not exist: the gateway has never run with these settings")
+    store = SqliteStore.open(database, open_data_key(settings))
+    try:
+        return await store.renew_data_key(settings.gateway.data_key_file, key_secret(settings))
+    finally:
+        await store.close()
 
 
 def _secret(

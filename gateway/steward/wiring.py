@@ -10,7 +10,6 @@ from functools import partial
 
 from bandwire.keys import K_META
 from steward import __version__
-from steward.adapters import datakey
 from steward.adapters.aes import HostAes
 from steward.adapters.certificates import end_of
 from steward.adapters.doorline import DoorLineActuator
@@ -22,7 +21,7 @@ from steward.adapters.linkreader import LinkReader
 from steward.adapters.mqtt import MqttPipe
 from steward.adapters.pcscmatch import MatchedReader
 from steward.adapters.servertls import ServerTls
-from steward.adapters.sqlite.guestkeys import keys_path
+from steward.adapters.sqlite import renewal
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
 from steward.adapters.system import OsEntropy
 from steward.adapters.vault import DataKey
@@ -34,7 +33,7 @@ from steward.domain.receipt import Issuer
 from steward.domain.retention import days_of_all, rules_of
 from steward.domain.topics import PEERS
 from steward.domain.usecases import REGISTER
-from steward.errors import CertificateError, ConfigError, KeyFileError
+from steward.errors import CertificateError, ConfigError
 from steward.ports import Clock, ClockReading, KeyRing, Store
 from steward.services.board import TapBoard
 from steward.services.browsersignal import BrowserSignal
@@ -134,20 +133,9 @@ def open_key_ring(config: Config) -> FileKeyRing:
 
 
 def open_data_key(config: Config, *, make: bool = False) -> DataKey:
-    """Unseal the data key. make: for a gateway that has none yet. Raises KeyFileError."""
-    path, keys = config.gateway.data_key_file, keys_path(config.gateway.database)
-    if path.exists():
-        return datakey.load(path, key_secret(config))
-    if keys.exists():
-        raise KeyFileError(
-            f"data key file {path} is missing: what is kept of guests is sealed by it ({keys}). Put it back from its "
-            f"copy; nothing else opens them"
-        )
-    if not make:
-        raise KeyFileError(
-            f"data key file {path} is missing: the gateway makes it at its first start, or run: steward migrate"
-        )
-    return datakey.create(path, key_secret(config), OsEntropy())
+    """Unseal the data key. make: for a gateway that has none yet. Raises KeyFileError or StoreUnavailable."""
+    settings = config.gateway
+    return renewal.open_data_key(settings.database, settings.data_key_file, key_secret(config), OsEntropy(), make=make)
 
 
 def head_signer(keyring: KeyRing, data_key: DataKey) -> HeadSigner:

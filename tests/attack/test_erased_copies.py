@@ -152,6 +152,7 @@ def test_a_copy_put_back_shows_nothing(path: Path, tmp_path: Path, kind: str) ->
     (events, gone) = live(path, lambda tx: tx.events_in(1, 0, 2), lambda tx: tx.guest(GONE))  # type: ignore[list-item]
     assert is_erased(events[0])  # type: ignore[index]
     assert gone is None
+    assert _rows_naming(path, GONE) == 0
     (other,) = live(path, lambda tx: tx.search(HOST, "ingeborg", AT_S, 9))
     assert [hit.full_name for hit in other] == ["Ingeborg Gulbrandsen 2"]
     assert [secret for secret in [*SECRETS, FACE] if secret in bytes_of(path.parent, but="none")] == []
@@ -230,6 +231,17 @@ def test_cells_swapped_between_guests_and_columns_do_not_open(path: Path) -> Non
     live(path, lambda tx: tx.disclose(LOOK))
 
 
+def test_a_name_that_was_searched_for_before_is_not_found_once_its_key_is_destroyed(path: Path) -> None:
+    """In the very transaction, when the row and the name remembered from the first search are still there."""
+
+    def both(tx: SqliteTx) -> list[int]:
+        before = len(tx.search(HOST, "ingeborg", AT_S, 9))
+        tx.destroy_key(GONE)
+        return [before, len(tx.search(HOST, "ingeborg", AT_S, 9))]
+
+    assert live(path, both) == [[2, 1]]
+
+
 def test_the_destroyed_key_is_gone_from_the_log_while_the_gateway_runs(path: Path) -> None:
     async def erased_at_once() -> list[bytes]:
         store = SqliteStore.open(path, DATA_KEY)
@@ -243,6 +255,19 @@ def test_the_destroyed_key_is_gone_from_the_log_while_the_gateway_runs(path: Pat
             await store.close()
 
     assert asyncio.run(erased_at_once()) == []
+
+
+def _rows_naming(path: Path, ref: str) -> int:
+    """Events and looks that still say whose they are: the start itself swept them, before anybody was served."""
+    connection = sqlite3.connect(path)
+    try:
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table} WHERE guest = ? AND at_s <= ?", (ref, AT_S)).fetchone()[0]
+            for table in ("event", "note", "offer")
+        ]
+    finally:
+        connection.close()
+    return sum(counts)
 
 
 def _wrapped(path: Path, ref: str) -> list[bytes]:

@@ -91,6 +91,18 @@ def test_a_changed_key_is_damage_and_not_another_key(path: Path) -> None:
         with_store(path, lambda tx: tx.seal(ANNA, "x", b"y"))
 
 
+def test_a_key_in_another_guest_s_place_is_damage(path: Path) -> None:
+    """Else whoever may write the file could read an erased guest's copy with the key of somebody who stays."""
+    with_store(path, lambda tx: tx.put_profile(profile(BOB)))
+    with sqlite3.connect(keys_path(path)) as connection:
+        connection.execute("DROP TRIGGER guest_key_never_changes")
+        mine = "(SELECT wrapped FROM guest_key WHERE ref = ?)"
+        connection.execute(f"UPDATE guest_key SET wrapped = {mine} WHERE ref = ?", (BOB, ANNA))
+    assert with_store(path, lambda tx: len(tx.seal(BOB, "x", b"y")) > 1) == [True]
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        with_store(path, lambda tx: tx.seal(ANNA, "x", b"y"))
+
+
 @pytest.mark.parametrize(
     "sql",
     [

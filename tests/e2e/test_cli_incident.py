@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.gatewaykit import SETTINGS, aboard, prepare, settings_of
 from tests.e2e.test_cli import LIMIT_S, STEWARD, steward
+from tests.vaultkit import guest_keys
 
 from steward.adapters import keyfile
 from steward.adapters.keyseal import KeySecret
@@ -53,6 +54,24 @@ class Ship:
     def version(self) -> int:
         file = keyfile.load(self.folder / "keys.sealed", KeySecret.from_credential(self.folder / "keys"))
         return file.versions[-1].version
+
+    def data_key_print(self) -> str:
+        return open_data_key(settings_of(self.folder)).fingerprint
+
+    def names_are_there(self) -> bool:
+        """And every guest's key is the second one."""
+        settings = settings_of(self.folder)
+        with guest_keys(settings.gateway.database, open_data_key(settings)) as keys:
+            newest = {keys.newest(ref) for ref in self.guests}
+
+        async def read() -> bool:
+            store = SqliteStore.open(settings.gateway.database, open_data_key(settings))
+            try:
+                return await store.read(lambda tx: all(tx.has_profile(ref) for ref in self.guests))
+            finally:
+                await store.close()
+
+        return newest == {2} and asyncio.run(read())
 
     def events(self) -> list[StoredEvent]:
         async def read() -> list[StoredEvent]:
@@ -150,6 +169,7 @@ def test_a_lost_band_concerns_one_guest_and_rotating_freezes_it_once(ship: Ship)
 
 
 def test_rotating_after_a_lost_gateway_makes_one_new_version_and_leaves_no_token(ship: Ship) -> None:
+    before = ship.data_key_print()
     for _ in range(2):
         assert ship.run("--device", "gw1", *WINDOW, "--rotate").returncode == 0
     assert ship.version() == 2
@@ -158,7 +178,9 @@ def test_rotating_after_a_lost_gateway_makes_one_new_version_and_leaves_no_token
         "end_sessions",
         "revoke_tokens",
         "rotate_keys",
+        "rewrap_data_key",
     }
+    assert [ship.data_key_print() == before, ship.names_are_there()] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +228,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(ship: Ship) -> None:
         process.wait(LIMIT_S)
     assert ship.run("--device", "gw1", *WINDOW, "--rotate").returncode == 0
     assert ship.version() == 2
+    assert ship.names_are_there()
     kinds = [event.type for event in ship.events()]
     assert kinds.count(EventType.INCIDENT_DECLARED) == 1
     assert len(list((ship.folder / "out" / "letters").iterdir())) == len(ship.guests)

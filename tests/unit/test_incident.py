@@ -52,11 +52,13 @@ class FakeHands:
     tokens: list[tuple[str, str]] = field(default_factory=lambda: [("crew", CREW), ("till", "BAR1"), ("", "")])
     fail: str = ""
     rotated: int = 0
+    data_key: int = 0
+    lost: str = ""  # the same as `fail`, of the data key
 
     def key_version(self) -> int | None:
         return self.version
 
-    def rotate_keys(self) -> int:
+    async def rotate_keys(self) -> int:
         if self.fail == "before":
             raise Cut
         assert self.version is not None
@@ -65,6 +67,17 @@ class FakeHands:
         if self.fail == "after":
             raise Cut
         return self.version
+
+    def data_key_fingerprint(self) -> str:
+        return f"print-{self.data_key}"
+
+    async def renew_data_key(self) -> str:
+        if self.lost == "before":
+            raise Cut
+        self.data_key += 1
+        if self.lost == "after":
+            raise Cut
+        return self.data_key_fingerprint()
 
     def revoke_tokens(self, *, crew: str = "", till: str = "", every: bool = False) -> int:
         meant = [t for t in self.tokens if every or t == ("crew", crew) or t == ("till", till)]
@@ -148,6 +161,14 @@ async def test_on_a_lost_gateway_everybody_is_concerned_and_what_was_looked_at_i
     assert await concerned(deck, desk, "gw3") == {}
 
 
+async def test_what_was_looked_at_on_another_lost_gateway_is_said_as_it_told(deck: Deck, desk: IncidentDesk) -> None:
+    made = replace(look_at(BARKEEPER, KIRA, {Field.LANGUAGE}, deck.clock.unix_s), gateway="gw2")
+    await deck.store.write(lambda tx: tx.enter_peer_look(made, deck.clock.unix_s))
+    assert (await concerned(deck, desk, "gw2"))[KIRA] == ("language",)
+    assert (await concerned(deck, desk, "gw1"))[KIRA] == ()
+    assert (await concerned(deck, desk, "gateway:bar"))[KIRA] == ()
+
+
 async def test_a_lost_handheld_concerns_whom_its_holder_looked_at_in_that_time(deck: Deck, desk: IncidentDesk) -> None:
     await deck.store.write(
         lambda tx: tx.log_look_up(look_at(BARKEEPER, ASE, {Field.LANGUAGE}, deck.clock.unix_s - 2 * HOUR_S))
@@ -163,10 +184,12 @@ async def test_a_reader_concerns_whose_band_it_read(deck: Deck, desk: IncidentDe
         where = {"place": "x", "code": "granted"}
         tx.append_event(fact(EventType.DOOR_OPENED, deck.clock.unix_s, guest=KIRA, reader="gangway", **where))
         tx.append_event(fact(EventType.DOOR_OPENED, deck.clock.unix_s, guest=ASE, reader="other", **where))
+        tx.append_event(fact(EventType.CHARGE_REFUSED, deck.clock.unix_s, guest=KIRA, till="BAR1", code="day_limit"))
         tx.append_event(fact(EventType.DOOR_OPENED, deck.clock.unix_s + HOUR_S, guest=ASE, reader="gangway", **where))
 
     await deck.store.write(fill)
     assert set(await concerned(deck, desk, "gangway")) == {KIRA}
+    assert set(await concerned(deck, desk, "reader:bar")) == {KIRA}  # whom it refused it knew as well
     await deck.lookups.card(BARKEEPER, ASE, tapped=False)
     assert set(await concerned(deck, desk, "front")) == {ASE}  # a crew station: what was looked at there
 
@@ -230,6 +253,31 @@ async def test_a_lost_gateway_makes_new_keys_and_a_second_run_does_not(deck: Dec
         steps = {step.step: step for step in await desk.rotate(incident, device, hands)}
     assert (hands.rotated, steps["rotate_keys"].state, steps["rotate_keys"].detail) == (1, StepState.DONE, "4")
     assert steps["revoke_tokens"].state is StepState.BY_HAND  # its tokens are on it
+
+
+async def test_this_gateways_own_data_key_is_renewed_once_and_anothers_is_not(deck: Deck, desk: IncidentDesk) -> None:
+    hands = FakeHands()
+    for name, state, detail in (("gw2", StepState.BY_HAND, ""), ("gw1", StepState.DONE, "print-1")):
+        incident, device = await declared(deck, desk, name)
+        for _ in range(2):
+            steps = {step.step: step for step in await desk.rotate(incident, device, hands)}
+        assert (steps["rewrap_data_key"].state, steps["rewrap_data_key"].detail) == (state, detail)
+    assert hands.data_key == 1
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+async def test_a_renewal_of_the_data_key_that_was_cut_short_is_not_done_twice(
+    deck: Deck, desk: IncidentDesk, lost: str
+) -> None:
+    incident, device = await declared(deck, desk, "gw1")
+    hands = FakeHands(lost=lost)
+    with pytest.raises(Cut):
+        await desk.rotate(incident, device, hands)
+    steps = {step.step: step for step in await desk.steps(incident.id)}
+    assert (steps["rewrap_data_key"].state, steps["rewrap_data_key"].detail) == (StepState.BEGUN, "print-0")
+    hands.lost = ""
+    steps = {step.step: step for step in await desk.rotate(incident, device, hands)}
+    assert (hands.data_key, hands.rotated, steps["rewrap_data_key"].detail) == (1, 1, "print-1")
 
 
 async def test_only_the_key_authority_makes_new_keys(deck: Deck, desk: IncidentDesk) -> None:

@@ -37,20 +37,37 @@ _SEAL = "steward-seal-v1"
 _WRAP = "steward-guest-key-v1"
 _INDEX_INFO = b"steward-index-v1"
 _HEADS_INFO = b"steward-look-heads-v1"
+_PRINT_INFO = b"steward-data-key-print-v1"
+_PRINT_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Lasting:
+    """What outlasts the data key it came from. index: rows, also those of backups, are found by it. heads: signs.
+
+    Shore knows the key that signs heads, and would take another one for a forged log.
+    """
+
+    index: bytes
+    heads: bytes
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("keys must not be pickled or copied")
 
 
 class DataKey:
     """The gateway's data key: it wraps the guests' keys. Never shown, never pickled."""
 
-    __slots__ = ("_heads", "_index", "_wrapping")
+    __slots__ = ("_heads", "_wrapping", "fingerprint", "lasting")
 
-    def __init__(self, material: bytes) -> None:
+    def __init__(self, material: bytes, lasting: Lasting | None = None) -> None:
+        """lasting: of the first key, if this one follows another."""
         if len(material) != KEY_BYTES:
             raise ValueError(f"a data key has {KEY_BYTES} bytes")
         self._wrapping = AESGCM(material)
-        self._index = HKDF(SHA256(), KEY_BYTES, None, _INDEX_INFO).derive(material)
-        heads = HKDF(SHA256(), KEY_BYTES, None, _HEADS_INFO).derive(material)
-        self._heads = Ed25519PrivateKey.from_private_bytes(heads)
+        self.fingerprint = _derived(material, _PRINT_INFO)[:_PRINT_BYTES].hex()
+        self.lasting = lasting or Lasting(_derived(material, _INDEX_INFO), _derived(material, _HEADS_INFO))
+        self._heads = Ed25519PrivateKey.from_private_bytes(self.lasting.heads)
 
     @property
     def heads_key(self) -> bytes:
@@ -75,7 +92,7 @@ class DataKey:
 
     def mark(self, kind: str, value: str) -> bytes:
         """What stands for a value that rows are found by: equal for equal values, and telling nothing of them."""
-        return hmac.digest(self._index, f"{kind}\0{value}".encode(), "sha256")
+        return hmac.digest(self.lasting.index, f"{kind}\0{value}".encode(), "sha256")
 
     def __repr__(self) -> str:
         return "DataKey()"
@@ -152,6 +169,10 @@ class Chest(Protocol):
 
     def destroyed(self, ref: GuestRef) -> int:
         """Every generation up to this one is gone for ever."""
+        ...
+
+    def lost(self, ref: GuestRef) -> int:
+        """Rows were sealed with generations up to this one, and no copy has their keys; 0: all keys are there."""
         ...
 
     def keep(self, made: Mapping[tuple[GuestRef, int], GuestKey]) -> None: ...
@@ -259,7 +280,7 @@ class TxKeys:
         if destroyed == FOR_EVER:
             raise Erased(ref)
         known = self._find(ref, newest) if newest > destroyed else None
-        return known if known is not None else self._make(ref, max(newest, destroyed) + 1)
+        return known if known is not None else self._make(ref, max(newest, destroyed, self._chest.lost(ref)) + 1)
 
     def _make(self, ref: GuestRef, generation: int) -> GuestKey:
         self._check_writes()
@@ -323,6 +344,9 @@ class MemoryChest:
     def destroyed(self, ref: GuestRef) -> int:
         return self._destroyed.get(ref, 0)
 
+    def lost(self, ref: GuestRef) -> int:
+        return 0  # it is not kept in copies
+
     def keep(self, made: Mapping[tuple[GuestRef, int], GuestKey]) -> None:
         self._keys.update(made)
         for ref, generation in made:
@@ -337,6 +361,10 @@ class MemoryChest:
         for ref in dropped:
             self._newest.pop(ref, None)
         self.names.drop(destroyed)
+
+
+def _derived(material: bytes, info: bytes) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, None, info).derive(material)
 
 
 def _bound(use: str, ref: GuestRef, generation: int, kind: str) -> bytes:

@@ -7,7 +7,7 @@ is done is journalled step by step: cut short, the same call goes on where it wa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -38,7 +38,12 @@ LOOKS_AT_ONCE = 500
 NAMES_AT_ONCE = 100
 _NEWEST = 2**53
 _DRILL = OutletId("incident")  # where the drill itself looks names up: nobody saw them on the device
-_AT_READERS = frozenset({EventType.DOOR_OPENED, EventType.DOOR_REFUSED, EventType.CHARGE_POSTED, EventType.CHARGE_HELD})
+_AT_READERS = frozenset(
+    {
+        *(EventType.DOOR_OPENED, EventType.DOOR_REFUSED, EventType.OLD_DOOR_OPENED, EventType.OLD_DOOR_REFUSED),
+        *(EventType.CHARGE_POSTED, EventType.CHARGE_HELD, EventType.CHARGE_REFUSED),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,16 @@ class Hands(Protocol):
         """The newest version of the key file here; None if this is not the key authority's."""
         ...
 
-    def rotate_keys(self) -> int:
+    async def rotate_keys(self) -> int:
         """Add a version of all keys; its number."""
+        ...
+
+    def data_key_fingerprint(self) -> str:
+        """Of the data key in force here."""
+        ...
+
+    async def renew_data_key(self) -> str:
+        """Another data key, and another key of each guest's; its fingerprint."""
         ...
 
     def revoke_tokens(self, *, crew: str = "", till: str = "", every: bool = False) -> int:
@@ -179,12 +192,13 @@ class IncidentDesk:
     async def _seen(self, device: Device, from_s: int, to_s: int) -> tuple[dict[GuestRef, set[str]], int]:
         """What was looked at through it, by guest, and in how many look-ups."""
         outlets = {r.outlet for r in self._topology.readers if r.name == device.name and r.purpose == "crew"}
-        if device.kind is DeviceKind.BAND or (device.kind is DeviceKind.GATEWAY and not device.own):
+        if device.kind is DeviceKind.BAND:
             return {}, 0
         if device.kind is DeviceKind.READER and not outlets:
             return {}, 0
         actor = device.name if device.kind is DeviceKind.CREW else ""
-        query = LookQuery(actor=actor, from_s=from_s, to_s=to_s)
+        at = None if device.kind is not DeviceKind.GATEWAY else "" if device.own else device.name
+        query = LookQuery(actor=actor, from_s=from_s, to_s=to_s, gateway=at)
         seen: dict[GuestRef, set[str]] = {}
         before, count = _NEWEST, 0
         while looks := await self._store.read(partial(_looks, query=query, before=before)):
@@ -248,8 +262,10 @@ class IncidentDesk:
             count = self._revoke(device, hands)
             state = StepState.BY_HAND if count is None else StepState.DONE
             await self._note(incident, step, state, "" if count is None else str(count))
-        elif step == "rotate_keys":
-            await self._rotate_keys(incident, known, hands)
+        elif step == "rotate_keys" and (newest := hands.key_version()) is not None:
+            await self._renew(incident, step, known, str(newest), hands.rotate_keys)
+        elif step == "rewrap_data_key" and device.own:
+            await self._renew(incident, step, known, hands.data_key_fingerprint(), hands.renew_data_key)
         else:
             await self._note(incident, step, StepState.BY_HAND, "")
 
@@ -268,16 +284,19 @@ class IncidentDesk:
             return hands.revoke_tokens(till=till) if till else 0
         return hands.revoke_tokens(every=True) if device.own else None
 
-    async def _rotate_keys(self, incident: Incident, known: IncidentStep | None, hands: Hands) -> None:
-        """A version is written down before it is replaced: a second run sees whether the first got so far."""
-        newest = hands.key_version()
-        if newest is None:
-            await self._note(incident, "rotate_keys", StepState.BY_HAND, "")
-            return
-        before = int(known.detail) if known is not None else newest
-        await self._note(incident, "rotate_keys", StepState.BEGUN, str(before))
-        after = hands.rotate_keys() if newest == before else newest
-        await self._note(incident, "rotate_keys", StepState.DONE, str(after))
+    async def _renew(
+        self,
+        incident: Incident,
+        step: str,
+        known: IncidentStep | None,
+        newest: str,
+        renew: Callable[[], Awaitable[object]],
+    ) -> None:
+        """What is replaced is written down first: a second run sees whether the first got so far."""
+        before = known.detail if known is not None else newest
+        await self._note(incident, step, StepState.BEGUN, before)
+        after = str(await renew()) if newest == before else newest
+        await self._note(incident, step, StepState.DONE, after)
 
     async def _note(self, incident: Incident, step: str, state: StepState, detail: str) -> None:
         row = IncidentStep(incident.id, step, state, self._clock.now().unix_s, detail)

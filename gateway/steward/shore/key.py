@@ -6,19 +6,23 @@ Who has it can freeze bands and change the catalogue of every ship; it opens no 
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
-import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from steward.adapters import keyseal
+from steward.adapters import keyrecord
+from steward.adapters.keyrecord import SECRET_BYTES, RecordForm
 from steward.adapters.keyseal import KeySecret
-from steward.errors import KeyFileError
 from steward.ports import Entropy
 
-SCHEMA = 1
-_KIND = "shore"
-_SEED_BYTES = 32
+_SEED = "seed"
+_FORM = RecordForm(
+    "shore key file",
+    ("kind", "shore"),
+    MappingProxyType({1: (_SEED,)}),
+    "holds no shore key: is it a gateway's key file? Restore it from its copy in the safe",
+)
 
 
 class ShoreKey:
@@ -43,27 +47,11 @@ class ShoreKey:
 
 def create(path: Path, secret: KeySecret, entropy: Entropy) -> ShoreKey:
     """Make a key and its sealed file; an existing file is never overwritten. Raises KeyFileError."""
-    seed = entropy.token_bytes(_SEED_BYTES)
-    plain = cbor2.dumps({"schema": SCHEMA, "kind": _KIND, "seed": seed}, canonical=True)
-    keyseal.write_private(path, keyseal.seal(plain, secret, entropy), replace=False)
+    seed = entropy.token_bytes(SECRET_BYTES)
+    keyrecord.write(path, _FORM, {_SEED: seed}, secret, entropy)
     return ShoreKey(seed)
 
 
 def load(path: Path, secret: KeySecret) -> ShoreKey:
     """Open and check the file. KeyFileError says what is wrong and what to do, never what is inside."""
-    where = f"shore key file {path}"
-    plain = keyseal.unseal(keyseal.read_private(path, "shore key file", keyseal.FILE_BYTES_MAX), secret, where)
-    try:
-        top = cbor2.loads(plain)
-    except (cbor2.CBORDecodeError, ValueError):
-        raise _unfit(where) from None
-    if not isinstance(top, dict) or set(top) != {"schema", "kind", "seed"} or top["kind"] != _KIND:
-        raise _unfit(where)
-    seed = top["seed"]
-    if top["schema"] != SCHEMA or not isinstance(seed, bytes) or len(seed) != _SEED_BYTES:
-        raise _unfit(where)
-    return ShoreKey(seed)
-
-
-def _unfit(where: str) -> KeyFileError:
-    return KeyFileError(f"{where} holds no shore key: is it a gateway's key file? Restore it from its copy in the safe")
+    return ShoreKey(keyrecord.read(path, _FORM, secret)[_SEED])

@@ -16,7 +16,7 @@ from typing import Any
 
 from steward.adapters.sqlite.connect import DATABASE_ERRORS, check_folder, connect, create_file, store_error
 from steward.adapters.sqlite.copying import copy_database
-from steward.adapters.vault import KEY_BYTES, DataKey, GuestKey, NameCache
+from steward.adapters.vault import GENERATION_MAX, KEY_BYTES, DataKey, GuestKey, NameCache
 from steward.domain.ids import GuestRef
 from steward.errors import StoreUnavailable
 from steward.ports import Entropy
@@ -24,6 +24,7 @@ from steward.ports import Entropy
 APPLICATION_ID = 0x53545756  # "STWV"
 SCHEMA_VERSION = 1
 CACHED_MAX = 65_536
+ROWS_AT_ONCE = 1000
 _CHECK = GuestRef("data key")
 ID_BYTES = 16
 
@@ -76,11 +77,23 @@ COMMIT;
 _PUT_DESTROYED = """
 INSERT INTO destroyed (ref, upto) VALUES (?, ?) ON CONFLICT (ref) DO UPDATE SET upto = max(upto, excluded.upto)
 """
+_PUT_KEY = "INSERT INTO guest_key (ref, generation, wrapped) VALUES (?, ?, ?)"
+_REPLACE_KEY = "REPLACE INTO guest_key (ref, generation, wrapped) VALUES (?, ?, ?)"  # a trigger forbids changing one
+_WRAPPED_AFTER = """
+SELECT ref, generation, wrapped FROM guest_key WHERE (ref, generation) > (?, ?) ORDER BY ref, generation LIMIT ?
+"""
+_NEWEST_AFTER = """
+SELECT ref, max(generation) FROM guest_key WHERE ref > ?1 GROUP BY ref ORDER BY ref LIMIT ?3
+"""
 
 
 def keys_path(database: Path) -> Path:
     """The keys' database of a store's: `steward.db` has `steward.guest-keys.db`."""
     return database.with_name(f"{database.stem}.guest-keys.db")
+
+
+class _OtherDataKey(StoreUnavailable):
+    """These keys are wrapped by another data key."""
 
 
 class GuestKeys:
@@ -98,6 +111,8 @@ class GuestKeys:
         self.names = NameCache()
         self._late: dict[GuestRef, int] = {}  # destroyed in the store, not yet here: the disk refused
         self._late_drops: set[GuestRef] = set()
+        self._lost: dict[GuestRef, int] = {}
+        self._log_held = False  # the log could not be emptied: another program reads it
         self.id: bytes = self._rows("SELECT id FROM vault")[0][0]
 
     @classmethod
@@ -134,10 +149,7 @@ class GuestKeys:
             rows = self._rows("SELECT wrapped FROM guest_key WHERE ref = ? AND generation = ?", (ref, generation))
             if not rows or generation <= self.destroyed(ref):
                 return None
-            material = self.data_key.unwrap(ref, generation, rows[0][0])
-            if material is None or len(material) != KEY_BYTES:
-                raise StoreUnavailable(f"{self.path}: the key of {ref} is damaged: restore the copy of this file")
-            key = GuestKey.of(generation, material)
+            key = self._unwrapped(ref, generation, rows[0][0])
             self._remember(ref, key)
             return key
 
@@ -154,6 +166,13 @@ class GuestKeys:
     def destroyed(self, ref: GuestRef) -> int:
         return self._destroyed.get(ref, 0)
 
+    def lost(self, ref: GuestRef) -> int:
+        return self._lost.get(ref, 0)
+
+    def note_lost(self, lost: Mapping[GuestRef, int]) -> None:
+        """Found in the database: refs, and the newest generation of theirs that there is no key of."""
+        self._lost = dict(lost)
+
     def all_destroyed(self) -> dict[GuestRef, int]:
         return dict(self._destroyed)
 
@@ -161,13 +180,10 @@ class GuestKeys:
         """On disk when this returns. Raises sqlite3.Error or StoreUnavailable: then none of them is kept."""
         if not made:
             return
-        rows = [
-            (ref, generation, self.data_key.wrap(ref, generation, key.material, self._entropy))
-            for (ref, generation), key in made.items()
-        ]
-        with self._guard, self._transaction():
-            self._connection.executemany("INSERT INTO guest_key (ref, generation, wrapped) VALUES (?, ?, ?)", rows)
         with self._guard:
+            rows = [self._wrapped(self.data_key, ref, key) for (ref, _), key in made.items()]
+            with self._transaction():
+                self._connection.executemany(_PUT_KEY, rows)
             for (ref, _), key in made.items():
                 self._remember(ref, key)
                 self._newest[ref] = max(key.generation, self._newest.get(ref, 0))
@@ -193,15 +209,47 @@ class GuestKeys:
                 self._connection.executemany(
                     "DELETE FROM guest_key WHERE ref = ?", [(ref,) for ref in self._late_drops]
                 )
-            if self._late:
+            if self._late or self._log_held:
                 self._empty_log()
             self._late.clear()
             self._late_drops.clear()
 
+    def rewrap(self, new: DataKey) -> int:
+        """Wrap every key by this data key, and begin a new generation of each; how many refs have one.
+
+        What was sealed stays readable; what is sealed from now on does not open with any key of before. Nobody else may
+        write meanwhile. Raises sqlite3.Error or StoreUnavailable: then the file says itself whose keys are in it.
+        """
+        with self._guard:
+            with self._transaction():
+                for rows in self._pages(_WRAPPED_AFTER):
+                    keys = [(ref, self._unwrapped(ref, generation, wrapped)) for ref, generation, wrapped in rows]
+                    self._connection.executemany(_REPLACE_KEY, [self._wrapped(new, ref, key) for ref, key in keys])
+                count = sum(self._begin_generation(new, rows) for rows in self._pages(_NEWEST_AFTER))
+                proof = new.wrap(_CHECK, 0, self.id, self._entropy)
+                self._connection.execute("UPDATE vault SET proof = ?", (proof,))
+            self.data_key = new
+            self._newest.clear()
+            return count
+
+    def begin(self) -> None:
+        """At a start: a power cut may have left keys in the log that were destroyed. What is held now goes later."""
+        with self._guard:
+            try:
+                self._empty_log()
+            except sqlite3.OperationalError:
+                self._log_held = True
+
+    def clean(self) -> None:
+        """Leave nothing of what was replaced in the file or its log. Raises sqlite3.Error."""
+        with self._guard:
+            self._connection.execute("VACUUM")
+            self._empty_log()
+
     @property
     def late(self) -> bool:
         """Whether keys are to be destroyed that the disk refused to forget."""
-        return bool(self._late)
+        return bool(self._late) or self._log_held
 
     def copy_to(self, target: Path) -> None:
         """One file with the keys as they are now. Raises StoreUnavailable."""
@@ -218,6 +266,33 @@ class GuestKeys:
             return self._connection.execute(sql, values).fetchall()
         except DATABASE_ERRORS as error:
             raise store_error(error, str(self.path)) from error
+
+    def _pages(self, sql: str) -> Iterator[list[Any]]:
+        """Rows in order, so many at once; each begins with a ref and a generation."""
+        ref, generation = "", 0
+        while rows := self._connection.execute(sql, (ref, generation, ROWS_AT_ONCE)).fetchall():
+            yield rows
+            ref, generation = rows[-1][:2]
+
+    def _begin_generation(self, new: DataKey, rows: list[tuple[GuestRef, int]]) -> int:
+        """rows: refs and their newest generation. The last one there can be stays in use."""
+        last = [(ref, max(newest, self.lost(ref))) for ref, newest in rows]
+        keys = [
+            (ref, GuestKey.of(number + 1, self._entropy.token_bytes(KEY_BYTES)))
+            for ref, number in last
+            if number < GENERATION_MAX
+        ]
+        self._connection.executemany(_PUT_KEY, [self._wrapped(new, ref, key) for ref, key in keys])
+        return len(rows)
+
+    def _wrapped(self, data_key: DataKey, ref: GuestRef, key: GuestKey) -> tuple[GuestRef, int, bytes]:
+        return ref, key.generation, data_key.wrap(ref, key.generation, key.material, self._entropy)
+
+    def _unwrapped(self, ref: GuestRef, generation: int, wrapped: bytes) -> GuestKey:
+        material = self.data_key.unwrap(ref, generation, wrapped)
+        if material is None or len(material) != KEY_BYTES:
+            raise StoreUnavailable(f"{self.path}: the key of {ref} is damaged: restore the copy of this file")
+        return GuestKey.of(generation, material)
 
     def _remember(self, ref: GuestRef, key: GuestKey) -> None:
         self._cached[ref, key.generation] = key
@@ -239,6 +314,21 @@ class GuestKeys:
         (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise sqlite3.OperationalError(f"{self.path}: another program reads it: close that program")
+        self._log_held = False
+
+
+def are_wrapped_by(path: Path, data_key: DataKey) -> bool:
+    """Whether the keys in this file open with this data key. Raises StoreUnavailable."""
+    connection = connect(path)
+    try:
+        _check(connection, path, data_key, None)
+    except _OtherDataKey:
+        return False
+    except DATABASE_ERRORS as error:
+        raise store_error(error, str(path)) from error
+    finally:
+        connection.close()
+    return True
 
 
 def _make(path: Path, data_key: DataKey, entropy: Entropy) -> None:
@@ -276,7 +366,7 @@ def _check(connection: sqlite3.Connection, path: Path, data_key: DataKey, expect
         raise StoreUnavailable(f"{path} is damaged: restore the copy made by: steward backup --keys")
     ((own, proof),) = rows
     if data_key.unwrap(_CHECK, 0, proof) != own:
-        raise StoreUnavailable(
+        raise _OtherDataKey(
             f"{path} does not open with this data key: put the data key file back that belongs to it "
             "([gateway] data_key_file)"
         )

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from steward.adapters.keyseal import KeySecret
 from steward.adapters.sqlite.connect import check_folder, connect, create_file, store_error
+from steward.adapters.sqlite.guestkeys import GuestKeys
 from steward.adapters.sqlite.lock import DatabaseLock, check_not_restoring
 from steward.adapters.sqlite.lookups import forbid_looks
 from steward.adapters.sqlite.migrations import Migration, clean, migrate, open_keys
 from steward.adapters.sqlite.readers import ReaderPool
+from steward.adapters.sqlite.renewal import renew
 from steward.adapters.sqlite.sealing import Sealing
-from steward.adapters.sqlite.sweeping import drop_open_copies, sweep_destroyed
+from steward.adapters.sqlite.sweeping import drop_open_copies, finish_erasures, note_lost, sweep_destroyed
 from steward.adapters.sqlite.tx import SqliteTx
 from steward.adapters.sqlite.writer import GroupWriter, WriterCounts
 from steward.adapters.store_register import check_columns
@@ -46,10 +49,17 @@ class SqliteStore:
     """The gateway's store. Open it with `open`; `close` finishes what was accepted."""
 
     def __init__(
-        self, writer: GroupWriter, readers: ReaderPool, resources: ExitStack, migration: Migration, limits: StoreLimits
+        self,
+        writer: GroupWriter,
+        readers: ReaderPool,
+        keys: GuestKeys,
+        resources: ExitStack,
+        migration: Migration,
+        limits: StoreLimits,
     ) -> None:
         self._writer = writer
         self._readers = readers
+        self._keys = keys
         self._resources = resources
         self._limits = limits
         self.migration = migration
@@ -81,6 +91,8 @@ class SqliteStore:
             check_columns(connection, path)
             _begin(connection, path, first_epoch)
             sweep_destroyed(connection, path, keys)
+            finish_erasures(path, keys)
+            note_lost(connection, path, keys)
             reading = [connect(path, query_only=True) for _ in range(limits.reader_count)]
             for reader in reading:
                 forbid_looks(reader)
@@ -94,7 +106,7 @@ class SqliteStore:
                 batch_max=limits.batch_max,
                 on_forgotten=lambda: drop_open_copies(path),
             )
-            return cls(writer, readers, resources.pop_all(), migration, limits)
+            return cls(writer, readers, keys, resources.pop_all(), migration, limits)
 
     @property
     def counts(self) -> WriterCounts:
@@ -108,6 +120,15 @@ class SqliteStore:
     async def read(self, work: Callable[[SqliteTx], T]) -> T:
         """See ports.Store."""
         return await self._readers.run(work)
+
+    @property
+    def data_key_fingerprint(self) -> str:
+        """Of the data key in force; it tells nothing of the key."""
+        return self._keys.data_key.fingerprint
+
+    async def renew_data_key(self, file: Path, secret: KeySecret) -> int:
+        """See adapters/sqlite/renewal.py. For a command that has the store to itself: nobody writes meanwhile."""
+        return await asyncio.to_thread(renew, self._keys, file, secret, OsEntropy())
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of the file. Raises StoreUnavailable if a closure does not end."""
