@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from fastapi import FastAPI
+from jinja2 import Environment, meta, nodes
 from tests.vaultkit import DATA_KEY
 
 from steward.adapters.sqlite.store import SqliteStore
@@ -20,6 +21,8 @@ from steward.shore.store import schema_scripts
 from steward.web.api import create_app
 
 GATEWAY = Path(__file__).parents[1] / "gateway" / "steward"
+TEMPLATES = GATEWAY / "web" / "templates"
+OF_THE_REGISTER = "report"  # pages that are made of the register and the settings alone
 _EVENT_MAKERS = ("fact", "NewEvent")
 
 
@@ -154,6 +157,37 @@ def _referred(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _referred(value)
+
+
+def page_facts(folder: Path = TEMPLATES) -> set[str]:
+    """What the templates of the pages read, as "crew_card.allergies": facts, and what is in them, by its last name."""
+    found: set[str] = set()
+    for file in sorted(folder.glob("*.html")):
+        if not file.stem.startswith(OF_THE_REGISTER):
+            found.update(f"{file.stem}.{name}" for name in _facts_of(file.read_text(encoding="utf-8")))
+    return found
+
+
+def _facts_of(text: str) -> set[str]:
+    tree = Environment().parse(text)
+    own = {macro.name for macro in tree.find_all(nodes.Macro)} | {"t", "asset", "icon", "form_begin"}
+    for imported in tree.find_all(nodes.FromImport):
+        own.update(name if isinstance(name, str) else name[1] for name in imported.names)
+    called = {id(call.node): call for call in tree.find_all(nodes.Call)}
+    read = meta.find_undeclared_variables(tree) - own
+    for part in tree.find_all(nodes.Getattr):
+        if id(part) in called:
+            read.update(_looked_up(part, called[id(part)]))
+        elif not (isinstance(part.node, nodes.Name) and part.node.name in ("t", "loop", "self")):
+            read.add(part.attr)
+    keys = (part.arg.value for part in tree.find_all(nodes.Getitem) if isinstance(part.arg, nodes.Const))
+    return read | {key for key in keys if isinstance(key, str)}
+
+
+def _looked_up(method: nodes.Getattr, call: nodes.Call) -> Iterator[str]:
+    """row.get("due")"""
+    if method.attr == "get" and call.args and isinstance(call.args[0], nodes.Const):
+        yield str(call.args[0].value)
 
 
 def undeclared(found: Iterable[str], named: Iterable[str]) -> list[str]:

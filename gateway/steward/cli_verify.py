@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -31,6 +31,8 @@ from steward.domain.receiptread import ReceiptFacts, read_receipt
 from steward.domain.signedrecord import FILE_BYTES_MAX, RecordFault, Signed, holds, is_named, read_signed
 from steward.services.lookcheck import LATE_S, LookCheck, LookChecker, TrustedKeys
 from steward.wiring import open_data_key, open_key_ring
+
+Facts = TypeVar("Facts")
 
 app = typer.Typer(
     name="verify",
@@ -106,13 +108,7 @@ def receipt(
       steward verify receipt receipt-5b1d6a0e.json
       steward verify receipt receipt-5b1d6a0e.json --key "4f0c 91d2 0b5e 6a77 c3f1 88ad 2e90 5b3c"
     """
-    with _faults(file):
-        try:
-            signed = read_signed(read_file(file, FILE_BYTES_MAX))
-            facts = read_receipt(signed)
-        except RecordFault as fault:
-            raise ProofFault("not_a_receipt", f"is no receipt: {fault}") from None
-        _check_signed(signed, key)
+    signed, facts = _read_record(file, key, "not_a_receipt", "no receipt", read_receipt)
     for line in _receipt_lines(facts, signed, compared=bool(key)):
         typer.echo(line)
 
@@ -135,13 +131,7 @@ def certificate(
       steward verify certificate steward-erasure-5b1d6a0e.json
       steward verify certificate steward-erasure-5b1d6a0e.json --key "4f0c 91d2 0b5e 6a77 c3f1 88ad 2e90 5b3c"
     """
-    with _faults(file):
-        try:
-            signed = read_signed(read_file(file, FILE_BYTES_MAX))
-            facts = read_certificate(signed)
-        except RecordFault as fault:
-            raise ProofFault("not_a_certificate", f"is no certificate of erasure: {fault}") from None
-        _check_signed(signed, key)
+    signed, facts = _read_record(file, key, "not_a_certificate", "no certificate of erasure", read_certificate)
     for line in _certificate_lines(facts, signed, compared=bool(key)):
         typer.echo(line)
 
@@ -200,6 +190,20 @@ def _faults(path: Path) -> Iterator[None]:
         raise typer.Exit(EXIT_FAILED) from None
 
 
+def _read_record(
+    file: Path, keys: list[str] | None, code: str, other: str, read: Callable[[Signed], Facts]
+) -> tuple[Signed, Facts]:
+    """A record the ship signed, with what it says; code and other: what is said of a file that is none such."""
+    with _faults(file):
+        try:
+            signed = read_signed(read_file(file, FILE_BYTES_MAX))
+            facts = read(signed)
+        except RecordFault as fault:
+            raise ProofFault(code, f"is {other}: {fault}") from None
+        _check_signed(signed, keys)
+    return signed, facts
+
+
 def _check_signed(signed: Signed, keys: list[str] | None) -> None:
     """Raises ProofFault."""
     if not holds(signed):
@@ -228,12 +232,13 @@ def _proven_lines(proven: Proven, *, compared: bool, witness_compared: bool) -> 
     yield f"  at {row.outlet} ({row.outlet_kind}), for {row.purpose}, and was shown: {', '.join(row.fields)}."
     if row.way == "broke_glass":
         yield "  It was an emergency look (glass broken), with a reason that this proof does not open."
-    if row.at_s < row.logged_s - LATE_S:
+    if row.gateway:
+        yield f"  It was made at the gateway {row.gateway}, and entered on {_time(row.logged_s)}, when that told of it."
+    elif row.at_s < row.logged_s - LATE_S:
         yield f"  But it was entered on {_time(row.logged_s)} or later: dated back, or by a clock that was wrong."
     yield f"This is row {row.seq} of {point.size} in the log {point.origin}."
     for key in proven.keys:
-        note = "as you gave it" if compared else "compare it with the one that the ship shows"
-        yield f"Signed by the key {key.fingerprint} ({note})."
+        yield f"Signed by the key {key.fingerprint} ({_note(compared)})."
     if proven.witness is None or proven.witnessed_s is None:
         yield "Not witnessed ashore yet: so far only the ship's own key says that the log was not written anew."
     else:
@@ -241,6 +246,11 @@ def _proven_lines(proven: Proven, *, compared: bool, witness_compared: bool) -> 
         yield f"Witnessed on {_time(proven.witnessed_s)} by the key {proven.witness.fingerprint} ({note}):"
         yield "  since then the ship cannot remove, change or date back this row or any before it unnoticed."
     yield "Not proven: that nobody looked without a row being written, and who it was (the name is not opened here)."
+
+
+def _note(compared: bool) -> str:
+    """Of a fingerprint."""
+    return "as you gave it" if compared else "compare it with the one that the ship shows"
 
 
 def _receipt_lines(facts: ReceiptFacts, signed: Signed, *, compared: bool) -> Iterator[str]:
@@ -253,8 +263,7 @@ def _receipt_lines(facts: ReceiptFacts, signed: Signed, *, compared: bool) -> It
         yield f"  Who receives it: {', '.join(use.recipients) or 'nobody'}."
     if not facts.uses:
         yield "  What the guest was told then was not written down."
-    note = "as you gave it" if compared else "compare it with the one that the ship shows"
-    yield f"Signed by the key {signed.fingerprint} ({note}), version {signed.key_version}."
+    yield f"Signed by the key {signed.fingerprint} ({_note(compared)}), version {signed.key_version}."
     yield "Not proven: that nothing was said since. A later word has a receipt of its own."
 
 
@@ -275,8 +284,7 @@ def _certificate_lines(facts: CertificateFacts, signed: Signed, *, compared: boo
         yield f"  Gateway {gateway}: {'not confirmed yet' if at is None else f'confirmed {at}'}."
     ashore = {"none": "there is no link", "pending": "not confirmed yet", "confirmed": f"confirmed {facts.ashore_at}"}
     yield f"  Ashore: {ashore[facts.ashore]}."
-    note = "as you gave it" if compared else "compare it with the one that the ship shows"
-    yield f"Signed by the key {signed.fingerprint} ({note}), version {signed.key_version}."
+    yield f"Signed by the key {signed.fingerprint} ({_note(compared)}), version {signed.key_version}."
     yield "Not proven: that no copy was made elsewhere before. It is the ship's word, which it cannot take back."
 
 
@@ -309,6 +317,9 @@ def _check_lines(found: LookCheck, head_s: int | None) -> Iterator[str]:
         yield f"Rows before {found.bent.first} fit. Keep this database as it is, and tell the privacy officer."
         return
     yield f"{found.rows} rows fit, {found.blank} of them blank because their guests were erased."
+    if found.unexplained:
+        yield f"{found.unexplained} blank rows more than erasures and retention account for: somebody blanked them."
+        yield "Keep this database as it is, and tell the privacy officer."
     if found.behind:
         yield f"{found.behind} rows from before there was a tree have no leaf yet: the gateway makes them."
     if head_s is None:
@@ -320,6 +331,22 @@ def _check_lines(found: LookCheck, head_s: int | None) -> Iterator[str]:
     if found.late_count:
         yield f"Dated over {LATE_S // 60} minutes before they were entered: {found.late_count} rows, {_few(found)}."
         yield "They were dated back, or written while the gateway's clock was wrong: compare with its events."
+    yield from _peer_lines(found)
+
+
+def _peer_lines(found: LookCheck) -> Iterator[str]:
+    """Of the ship's other gateways."""
+    if found.told:
+        yield f"{found.told} of these rows are looks that other gateways told of."
+    for head in found.peer_bent:
+        yield (
+            f"Gateway {head.gateway}: its head of {head.size} rows is over other rows than it told here. "
+            "Look into that gateway, and tell the privacy officer."
+        )
+    if found.peer_heads:
+        yield f"{found.peer_heads} heads of other gateways' logs are over the rows they told."
+    if found.peer_open:
+        yield f"{found.peer_open} heads of other gateways' logs cannot be compared: rows under them were never told."
 
 
 def _few(found: LookCheck) -> str:

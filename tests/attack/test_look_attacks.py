@@ -14,7 +14,7 @@ import pytest
 from tests.contract import serviceparts as contract
 from tests.contract.makers import BOB
 from tests.unit.servicekit import BARKEEPER, CASHIER, HOST, KIRA, MEDIC, Deck, item
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 import steward
 from steward.adapters.sqlite.connect import connect
@@ -162,7 +162,7 @@ def test_whatever_reads_contents_writes_the_log_in_the_same_breath(tmp_path: Pat
 
 def filled(folder: Path) -> sqlite3.Connection:
     """A database with a profile, a photo, a note and a case; statements are prepared anew each time."""
-    path = folder / "steward.db"
+    path = lay_store(folder / "steward.db")
     SqliteStore.open(path, DATA_KEY)._resources.close()
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=0)
     tx = SqliteTx(connection, TxKeys(CHEST, OsEntropy(), KeyChanges()), read_only=False)
@@ -191,7 +191,7 @@ SNEAKY = [
 @pytest.mark.parametrize("sql", SNEAKY)
 async def test_a_reading_connection_is_refused_the_contents(tmp_path: Path, sql: str) -> None:
     """Store.read cannot log, so it cannot look, whatever SQL somebody writes into it one day."""
-    store = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
+    store = SqliteStore.open(lay_store(tmp_path / "steward.db"), DATA_KEY)
     deck = await Deck(store).aboard()
     await deck.notes.add(BARKEEPER, KIRA, "no ice", deck.clock.unix_s + 60)
     try:
@@ -229,19 +229,19 @@ TAMPERING = [
     "DELETE FROM look_up",
     "DELETE FROM look_up WHERE seq = 3",
     "INSERT OR REPLACE INTO look_up "
-    "SELECT 3, at_s, 'x', role, outlet, outlet_kind, purpose, guest, fields, way, reason "
+    "SELECT 3, at_s, 'x', role, outlet, outlet_kind, purpose, guest, fields, way, reason, '' "
     "FROM look_up WHERE seq = 3",
-    "REPLACE INTO look_up SELECT 1, at_s, 'x', role, outlet, outlet_kind, purpose, guest, fields, way, reason "
+    "REPLACE INTO look_up SELECT 1, at_s, 'x', role, outlet, outlet_kind, purpose, guest, fields, way, reason, '' "
     "FROM look_up WHERE seq = 1",
-    "INSERT INTO look_up SELECT seq, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason "
+    "INSERT INTO look_up SELECT seq, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason, '' "
     "FROM look_up WHERE seq = 1 ON CONFLICT (seq) DO UPDATE SET actor = 'x'",
-    "INSERT INTO look_up SELECT 9, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason "
+    "INSERT INTO look_up SELECT 9, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason, '' "
     "FROM look_up WHERE seq = 1",
-    "INSERT INTO look_up SELECT 4, at_s, '', role, outlet, outlet_kind, purpose, guest, fields, way, reason "
+    "INSERT INTO look_up SELECT 4, at_s, '', role, outlet, outlet_kind, purpose, guest, fields, way, reason, '' "
     "FROM look_up WHERE seq = 1",
-    "INSERT INTO look_up SELECT 4, at_s, actor, role, outlet, outlet_kind, purpose, guest, '', way, reason "
+    "INSERT INTO look_up SELECT 4, at_s, actor, role, outlet, outlet_kind, purpose, guest, '', way, reason, '' "
     "FROM look_up WHERE seq = 1",
-    "INSERT INTO look_up SELECT 4, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, 'why' "
+    "INSERT INTO look_up SELECT 4, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, 'why', '' "
     "FROM look_up WHERE seq = 1",
 ]
 
@@ -250,7 +250,7 @@ TAMPERING = [
 @pytest.mark.parametrize("sql", TAMPERING)
 async def test_the_database_itself_keeps_the_log(tmp_path: Path, sql: str, recursive: str) -> None:
     """Another program with the file open cannot rewrite who looked, with whatever conflict clause."""
-    path = tmp_path / "steward.db"
+    path = lay_store(tmp_path / "steward.db")
     deck = await Deck(SqliteStore.open(path, DATA_KEY)).aboard()
     for who in (BARKEEPER, HOST, CASHIER):
         await deck.lookups.card(who, KIRA, tapped=False)
@@ -268,7 +268,7 @@ async def test_the_database_itself_keeps_the_log(tmp_path: Path, sql: str, recur
 
 async def test_what_cannot_be_logged_is_not_shown(tmp_path: Path) -> None:
     """The disk refuses the log's row: no card, no photo, no hit, no statement comes back."""
-    path = tmp_path / "steward.db"
+    path = lay_store(tmp_path / "steward.db")
     deck = await Deck(SqliteStore.open(path, DATA_KEY)).aboard()
     await deck.stock(item("tea"))
     case = await deck.recovery.open(BARKEEPER, KIRA, "cold soup")

@@ -17,22 +17,29 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.contract.makers import ANNA, AT_S, BOB
+from tests.contract.makers import ANNA, AT_S, BOB, guest
 from tests.contract.serviceparts import look
+from tests.unit.lookkit import LookClock
 from tests.vaultkit import DATA_KEY
 
+from steward.adapters.sqlite.backup import backup, restore
 from steward.adapters.sqlite.snapshot import snapshot
 from steward.adapters.sqlite.store import SqliteStore
+from steward.domain.erasure import Erasure, Part, carried_out, certificate_id
 from steward.domain.events import EventType, fact
 from steward.domain.lookleaf import LookSalts, look_leaf, origin
 from steward.domain.lookwords import WitnessWord, encode_words
 from steward.domain.merkle import grow, root
+from steward.domain.retention import DAY_S, PartRule
+from steward.domain.retention import Part as Kept
 from steward.domain.signednote import Checkpoint, cosigned
 from steward.domain.viewing import Field, Way
 from steward.ports import Tx
 from steward.ports.looktree import LookHead, LookWitnessed
 from steward.ports.sync import DownRecord
+from steward.services.forgetting import destroy
 from steward.services.lookcheck import LookCheck, LookChecker, TrustedKeys
+from steward.services.retention import RetentionService
 
 ROWS, HEADS, WITNESSED = 24, (6, 12, 18, 24), (6, 12)
 GATEWAY = "main"
@@ -49,6 +56,7 @@ COLUMNS = {
     "guest": "'00000000000000cc'",
     "fields": "'photo'",
     "way": "'tapped'",
+    "gateway": "'bar'",
 }
 
 
@@ -199,12 +207,81 @@ def test_two_rows_that_changed_places(bender: Make, row: int) -> None:
 
 @pytest.mark.parametrize("row", range(1, ROWS + 1))
 def test_a_row_that_was_blanked_as_if_its_guest_were_erased(bender: Make, row: int) -> None:
-    """What an erasure leaves fits, and is counted: the ship's certificates say how many there should be."""
+    """Each row fits; there is one more of them than erasures and retention account for."""
     it = bender()
     every = ", ".join(f"{column} = 'erased'" for column in COLUMNS if column != "at_s")
     it.sql(f"UPDATE look_up SET {every}, reason = '' WHERE seq = {row}")
     found = it.check()
-    assert (found.bent, found.blank) == (None, 1)
+    assert (found.bent, found.blank, found.unexplained, found.fits) == (None, 1, 1, False)
+
+
+@pytest.mark.parametrize(("early_s", "fits"), [(600, True), (86_400, False)])
+def test_rows_that_say_they_were_entered_after_the_witness_had_seen_them(
+    bender: Make, early_s: int, fits: bool
+) -> None:
+    """The witness's signature is good, and the clocks aboard and ashore may differ, but not by a day."""
+    it = bender()
+    with closing(sqlite3.connect(it.path)) as connection:
+        query = "SELECT origin, size, root FROM look_head WHERE size = 12"
+        point = Checkpoint(*connection.execute(query).fetchone())
+    seen_s = AT_S + 60 * 12 - early_s
+    signature = SHORE_KEY.sign(cosigned(point.text, seen_s)).hex()
+    it.sql(f"UPDATE look_witnessed SET at_s = {seen_s}, signature = x'{signature}' WHERE size = 12")
+    found = it.check()
+    assert found.fits == fits
+    if not fits:
+        assert found.bent is not None
+        assert "witnessed before the last of them was entered" in found.bent.problem
+
+
+def forget(tx: Tx) -> None:
+    """Of Bob, as an erasure does."""
+    tx.put_guest(guest(BOB))
+    done = destroy(tx, BOB, Part.ALL, AT_S)
+    tx.put_erasure(carried_out(Erasure(BOB, certificate_id(BOB), AT_S, "guest"), done, (), ()))
+
+
+def later(path: Path, *works: Callable[[Tx], object]) -> None:
+    async def live() -> None:
+        store = SqliteStore.open(path, DATA_KEY)
+        for work in works:
+            await store.write(work)
+        await store.close()
+
+    asyncio.run(live())
+
+
+def test_what_an_erasure_blanked_is_accounted_for_and_not_one_row_more(bender: Make) -> None:
+    it = bender()
+    later(it.path, forget)
+    found = it.check()
+    assert (found.fits, found.blank, found.unexplained) == (True, ROWS // 3, 0)
+    every = ", ".join(f"{column} = 'erased'" for column in COLUMNS if column != "at_s")
+    it.sql(f"UPDATE look_up SET {every}, reason = '' WHERE seq = 1")
+    assert it.check().unexplained == 1
+
+
+def test_what_a_restored_backup_brought_back_is_blanked_again_and_accounted_for(bender: Make, tmp_path: Path) -> None:
+    it = bender()
+    backup(it.path, tmp_path / "copy.db")
+    later(it.path, forget)
+    restore(tmp_path / "copy.db", it.path, DATA_KEY, at_s=AT_S)
+    later(it.path)
+    found = it.check()
+    assert (found.bent, found.blank, found.unexplained) == (None, ROWS // 3, 0)
+
+
+async def test_what_retention_blanked_is_accounted_for(bender: Make) -> None:
+    it = bender()
+    store = SqliteStore.open(it.path, DATA_KEY)
+    await store.write(lambda tx: tx.put_guest(replace(guest(BOB), crew=False, not_after_s=AT_S)))
+    clock = LookClock()
+    clock.now_s += 91 * DAY_S
+    keeping = RetentionService(store, clock, [PartRule(Kept.LOOK_UP, 90)], (), lambda _tx: clock.now_s)
+    assert await keeping.sweep() == ROWS // 3
+    await store.close()
+    found = it.check()
+    assert (found.fits, found.blank, found.unexplained) == (True, ROWS // 3, 0)
 
 
 @pytest.mark.parametrize("row", range(1, ROWS + 1))

@@ -112,6 +112,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "drop_consents": lambda tx: (tx.put_consent(word(BOB, ConsentPurpose.PHOTO)), tx.drop_consents(ANNA)),
     "search": lambda tx: (tx.put_guest(replace(guest(), crew=False)), tx.search(MEDIC, "8104", AT_S, 5)),
     "log_look_up": lambda tx: tx.log_look_up(look({Field.CABIN})),
+    "enter_peer_look": lambda tx: tx.enter_peer_look(replace(look({Field.CABIN}), gateway="bar"), AT_S),
     "put_crew": lambda tx: tx.put_crew(member()),
     "drop_crew": lambda tx: (tx.put_crew(member(BOB)), tx.drop_crew(ANNA)),
     "put_session": lambda tx: tx.put_session(session()),

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.contract import makers
 from tests.contract.serviceparts import offer
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.sqlite import access, charges, events, guests, ledger, offers
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
@@ -73,7 +73,7 @@ ATTACKS = {
 @pytest_asyncio.fixture
 async def filled(tmp_path: Path) -> AsyncIterator[Path]:
     """A database with a little of everything, closed."""
-    path = tmp_path / "steward.db"
+    path = lay_store(tmp_path / "steward.db")
     store = SqliteStore.open(path, DATA_KEY)
 
     def fill(tx: Tx) -> None:

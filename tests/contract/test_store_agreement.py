@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contract import makers
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
@@ -127,5 +127,5 @@ async def play(store: Store, script: list[tuple[list[Step], bool]]) -> list[obje
 def test_both_stores_agree(script: list[tuple[list[Step], bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         remembered = asyncio.run(play(MemoryStore(), script))
-        kept = asyncio.run(play(SqliteStore.open(Path(folder) / "steward.db", DATA_KEY), script))
+        kept = asyncio.run(play(SqliteStore.open(lay_store(Path(folder) / "steward.db"), DATA_KEY), script))
     assert kept == remembered

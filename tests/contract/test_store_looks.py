@@ -73,6 +73,8 @@ async def test_a_look_and_its_event_are_in_the_log(store: Store) -> None:
         "guest": ANNA,
         "fields": "allergies language",
         "way": "tapped",
+        "kind": asked.outlet_kind.value,
+        "leaf": (await store.read(lambda tx: tx.look_rows(0, 1)))[0].leaf,
     }
 
 

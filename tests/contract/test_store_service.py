@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def test_every_method_of_the_port_is_in_one_of_the_lists() -> None:
         session(),
         item(),
         offer(state=OfferState.ACCEPTED, liked_s=AT_S + 60, why=Why(Means.CHANCE, 3, 2, ItemId("cake"))),
-        look({Field.NOTES}, way=Way.BROKE_GLASS, reason="x"),
+        replace(look({Field.NOTES}, way=Way.BROKE_GLASS, reason="x"), gateway="bar"),
     ],
 )
 def test_the_records_of_these_tests_show_every_field(made: Any) -> None:

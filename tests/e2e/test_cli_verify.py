@@ -22,6 +22,8 @@ from steward import config
 from steward.__main__ import app
 from steward.adapters import keyfile
 from steward.adapters.sqlite.store import SqliteStore
+from steward.domain.erasure import Done, Erasure, Part, carried_out, certificate_id
+from steward.domain.merkle import Frontier, leaf_hash
 from steward.domain.records import key_fingerprint
 from steward.domain.viewing import Field, Way
 from steward.ports import Tx
@@ -111,7 +113,11 @@ def test_a_row_that_was_dated_back_is_told(tmp_path: Path) -> None:
         (lambda proof: proof["row"].update(fields=["photo"]), "not_in_log"),
         (lambda proof: proof.update(path=[]), "not_in_log"),
         (lambda proof: proof["keys"].clear(), "not_signed"),
-        (lambda proof: proof["keys"][0].update(public="A" * 43 + "="), "not_signed"),
+        (lambda proof: proof["keys"][0].update(public="A" * 43 + "="), "bent"),
+        (
+            lambda proof: proof["keys"][0].update(public="A" * 43 + "=", fingerprint=key_fingerprint(bytes(32))),
+            "not_signed",
+        ),
         (lambda proof: proof.update(salt="x"), "bent"),
         (lambda proof: proof.pop("salt"), "bent"),
         (lambda proof: proof.update(schema="other"), "not_a_proof"),
@@ -213,7 +219,8 @@ def test_the_first_row_that_does_not_fit_is_told(ship: Path) -> None:
     assert "Rows before 4 fit" in result.output
 
 
-def test_rows_of_a_guest_who_was_erased_are_counted(ship: Path) -> None:
+@pytest.mark.parametrize("erased", [True, False])
+def test_rows_of_a_guest_who_was_erased_are_counted_and_others_may_not_be_blank(ship: Path, erased: bool) -> None:
     settings = config.load(ship)
 
     async def erase() -> None:
@@ -221,14 +228,18 @@ def test_rows_of_a_guest_who_was_erased_are_counted(ship: Path) -> None:
 
         def work(tx: Tx) -> None:
             assert tx.drop_look_contents(BOB) == 1
+            done = Done(Part.ALL, AT_S, {"look_up": 1})
+            if erased:
+                tx.put_erasure(carried_out(Erasure(BOB, certificate_id(BOB), AT_S, "guest"), done, (), ()))
 
         await store.write(work)
         await store.close()
 
     asyncio.run(erase())
     result = run("log", "--config", str(ship))
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == (0 if erased else 1), result.output
     assert "6 rows fit, 1 of them blank" in result.output
+    assert ("1 blank rows more than erasures and retention account for" in result.output) == (not erased)
 
 
 def test_rows_from_before_there_was_a_tree_are_told(ship: Path) -> None:
@@ -250,3 +261,26 @@ def test_a_gateway_that_never_ran(ship: Path) -> None:
     result = run("log", "--config", str(ship))
     assert result.exit_code == 1
     assert "has never run" in result.output
+
+
+def test_what_other_gateways_told_is_compared_with_what_they_signed_later(ship: Path) -> None:
+    leaves = [leaf_hash(bytes([n])) for n in range(5)]
+    tree = Frontier()
+    statements = [
+        f"INSERT INTO peer_look VALUES ('bar', 1, {n}, x'{leaf.hex()}')" for n, leaf in enumerate(leaves, 1) if n != 4
+    ]
+    for size, leaf in enumerate(leaves, 1):
+        tree.add(leaf)
+        row = f"'bar', 1, {size}, x'{tree.root.hex()}', x'{b''.join(tree.nodes).hex()}'"
+        statements.append(f"INSERT INTO peer_look_head VALUES ({row})")
+    tamper(ship, *statements)
+    result = run("log", "--config", str(ship))
+    assert result.exit_code == 0, result.output
+    assert "4 heads of other gateways' logs are over the rows they told." in result.output
+    assert "1 heads of other gateways' logs cannot be compared" in result.output
+    with closing(sqlite3.connect(config.load(ship).gateway.database, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER peer_look_never_changes")
+        connection.execute("UPDATE peer_look SET leaf = zeroblob(32) WHERE seq = 2")
+    result = run("log", "--config", str(ship))
+    assert result.exit_code == 1
+    assert "Gateway bar: its head of 2 rows is over other rows than it told here." in result.output

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.vaultkit import DATA_KEY
+from typer.testing import CliRunner
 
 from steward.adapters.aes import HostAes
 from steward.adapters.broker import BrokerSetup, EmbeddedBroker
@@ -17,19 +21,25 @@ from steward.adapters.keyring import FileKeyRing
 from steward.adapters.memory import MemoryStore
 from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.adapters.system import OsEntropy, SystemClock
+from steward.cli_verify import app as verify
 from steward.domain.allowance import Sizing
 from steward.domain.charges import ChargeState
 from steward.domain.events import EventType, StoredEvent
 from steward.domain.guests import Limits
-from steward.domain.ids import TillId
+from steward.domain.ids import GuestRef, OutletId, TillId
 from steward.domain.ledger import guest_account
+from steward.domain.outlets import OutletKind
 from steward.domain.recipients import WHOLE
 from steward.domain.replica import MemberRole
+from steward.domain.viewing import CrewRole, Field, Purpose, Viewer, look_at
 from steward.ports import Store, Tx
 from steward.services.allowances import AllowanceBook, AllowanceSettings, Bell, EscrowDesk, Member
 from steward.services.audit import check_ledger
 from steward.services.chargebook import ChargeBook, PaymentSettings
 from steward.services.folio import FolioService
+from steward.services.lookcheck import LookChecker, TrustedKeys
+from steward.services.lookheads import LookHeads
+from steward.services.lookproof import LookProofs
 from steward.services.peerbooks import PeerBooks
 from steward.services.peers import Peers, Watched
 from steward.services.replica import Replica
@@ -234,6 +244,50 @@ async def test_a_ship_of_several_gateways(tmp_path: Path) -> None:
         assert told == []
         await until(authority.store, lambda tx: len(ship.alerts) == 2)
         assert ship.alerts == ["frozen_band_used"] * 2
+
+
+async def test_a_look_at_a_till_gateway_is_on_the_guests_list(tmp_path: Path) -> None:
+    async with aurora(tmp_path) as ship:
+        authority, bar, spa = (ship.nodes[name] for name in ("gw1", "bar", "spa"))
+        guest = await authority.rig.check_in()
+        heads = LookHeads(bar.store, CLOCK, DATA_KEY, SHIP, "bar")
+        for node in (bar, spa):
+            await until(node.store, lambda tx: tx.guest(guest.ref) is not None)
+        await look(spa, guest.ref, {Field.AGE_GROUP})
+        await look(bar, guest.ref, {Field.PREFERRED_NAME})
+        await heads.sign()
+        await until(authority.store, lambda tx: len(tx.look_ups_of(guest.ref, 9)) == 2)
+
+        # the bar's cable is pulled: what it looks at meanwhile is told when it is back, once
+        await bar.cut()
+        await look(bar, guest.ref, {Field.AGE_GROUP})
+        await heads.sign()
+        assert len(await authority.store.read(lambda tx: tx.look_ups_of(guest.ref, 9))) == 2
+        bar.plug_in()
+        await until(authority.store, lambda tx: len(tx.peer_heads(("", 0, 0), 9)) == 2)
+        await until(authority.store, lambda tx: len(tx.look_ups_of(guest.ref, 9)) == 3)
+        told = await authority.store.read(lambda tx: tx.look_ups(0, 9))
+        assert sorted((row.gateway, sorted(row.fields)) for row in told) == [
+            *(("bar", ["age_group"]), ("bar", ["preferred_name"]), ("spa", ["age_group"])),
+        ]
+
+        # each has a proof to take home, and the log fits what the others told
+        ours = LookHeads(authority.store, CLOCK, DATA_KEY, SHIP, "gw1")
+        file = tmp_path / "look.json"
+        file.write_text(json.dumps(await LookProofs(authority.store, CLOCK, ours).proof_of(3)))
+        shown = CliRunner().invoke(verify, ["lookup", str(file)])
+        assert (shown.exit_code, "made at the gateway bar" in shown.stdout) == (0, True), shown.output
+        found = await authority.store.read(lambda tx: LookChecker(tx, "gw1", TrustedKeys((), ())).check())
+        assert (found.fits, found.told, found.peer_heads, found.peer_open) == (True, 3, 2, 0)
+        assert ship.alerts == []
+
+
+async def look(node: Node, ref: GuestRef, fields: set[Field]) -> None:
+    """Crew at this gateway look at a guest."""
+    viewer = Viewer(
+        "c0ffee00c0ffee00", CrewRole.SERVICE, OutletId("bar"), OutletKind.FOOD_AND_DRINK, Purpose.FOOD_AND_DRINK
+    )
+    await node.store.write(lambda tx: tx.log_look_up(look_at(viewer, ref, fields, CLOCK.now().unix_s)))
 
 
 async def events(node: Node) -> list[StoredEvent]:

@@ -13,6 +13,7 @@ from tests.pages.pagekit import BAR, DESK, PageShip
 from steward.domain.lookproof import check_proof, read_proof
 from steward.domain.outlets import OutletKind
 from steward.domain.viewing import CrewRole, Field, LookUp, Purpose, Way
+from steward.web.bundle import GatewayStatus, ShipStatus
 from steward.web.pages.guest_looks import ROWS
 
 CREW = "c0ffee00c0ffee00"
@@ -58,6 +59,52 @@ async def test_an_emergency_stands_out_and_a_program_is_called_one(ship: PageShi
     assert "overboard" not in page
     assert "(a program)" in page
     assert "desk-1" not in page
+
+
+async def test_a_look_at_another_gateway_is_in_the_list_with_its_proof(ship: PageShip) -> None:
+    who = await wearer(ship)
+    await looked(ship, who)
+    (own,) = await ship.services.store.read(lambda tx: tx.look_ups(0, 9))
+    told = replace(own, gateway="spa-2", seq=0)
+    await ship.services.store.write(lambda tx: tx.enter_peer_look(told, own.at_s + 4000))
+    async with phone(ship, who) as browser:
+        page = (await browser.get("/me/looks")).text
+        proof = (await browser.get(PROOF.findall(page)[0])).content
+    assert page.count("On the ship&#39;s machine spa-2") == 1
+    row = check_proof(read_proof(proof)).row
+    assert (row.gateway, row.logged_s - row.at_s) == ("spa-2", 4000)
+
+
+NEAR = GatewayStatus("bar-2", "till", True, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("others", "said", "not_said"),
+    [
+        ((), (), ("other machines", "may be missing")),
+        ((NEAR, GatewayStatus("deck", "door", False, None, None)), ("within seconds",), ("may be missing", "deck")),
+        (
+            (NEAR, replace(NEAR, name="spa", here=False, heard_ago_s=3600)),
+            ("may be missing", "machine spa are shown up to", "out of reach"),
+            ("within seconds", "bar-2"),
+        ),
+        ((replace(NEAR, here=False, heard_ago_s=None, queue_events=None),), ("bar-2 has not been heard",), ("up to",)),
+        ((replace(NEAR, queue_events=7),), ("bar-2 has not told of all its looks",), ("out of reach",)),
+    ],
+)
+async def test_looks_that_were_not_told_yet_are_said_to_be_missing(
+    ship: PageShip, others: tuple[GatewayStatus, ...], said: tuple[str, ...], not_said: tuple[str, ...]
+) -> None:
+    who = await wearer(ship)
+
+    async def status() -> ShipStatus | None:
+        return ShipStatus(others)
+
+    object.__setattr__(ship.services, "ship", status)
+    async with phone(ship, who) as browser:
+        page = (await browser.get("/me/looks")).text
+    assert [words for words in said if words not in page] == []
+    assert [words for words in not_said if words in page] == []
 
 
 async def test_pages_go_back_to_the_first_row(ship: PageShip) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -133,6 +134,8 @@ async def test_nothing_in_a_receipt_can_be_bent(ship: PageShip, chromium: Chromi
         lambda proof: proof["row"].update(seq=1.5),
         lambda proof: proof["row"].update(seq=10**6),
         lambda proof: proof["row"].update(more="x"),
+        lambda proof: proof["row"].update(gateway="bar"),
+        lambda proof: proof["row"].update(gateway=""),
         lambda proof: proof["row"]["fields"].pop(),
         lambda proof: proof["row"]["fields"].append("photo"),
         lambda proof: proof["path"].pop(),
@@ -143,6 +146,7 @@ async def test_nothing_in_a_receipt_can_be_bent(ship: PageShip, chromium: Chromi
         lambda proof: proof.update(checkpoint=proof["checkpoint"].replace("\n5\n", "\n6\n")),
         lambda proof: proof.update(checkpoint=proof["checkpoint"].rpartition("\n\n")[0] + "\n\n"),
         lambda proof: proof.update(checkpoint=""),
+        lambda proof: proof["keys"][0].update(fingerprint=" ".join(["0000"] * 16)),
         lambda proof: proof.update(witness={"name": "shore", "public": proof["salt"], "fingerprint": "", "at_s": 1}),
         lambda proof: proof.pop("salt"),
     ],
@@ -154,6 +158,23 @@ async def test_nothing_in_a_proof_can_be_bent(
     async with handheld(ship, chromium) as held:
         await held.go("/verify")
         assert await choose(held, bent(proof, change)) == "bad"
+
+
+async def test_a_proof_of_a_look_at_another_gateway_names_it(ship: PageShip, chromium: Chromium) -> None:
+    who = await wearer(ship)
+    await looked(ship, who)
+    store = ship.services.store
+    (own,) = await store.read(lambda tx: tx.look_ups(0, 9))
+    await store.write(lambda tx: tx.enter_peer_look(replace(own, gateway="spa-2", seq=0), own.at_s + 4000))
+    async with phone(ship, who) as browser:
+        proof = (await browser.get(PROOF.findall((await browser.get("/me/looks")).text)[0])).content
+    async with handheld(ship, chromium) as held:
+        await held.go("/verify")
+        assert await choose(held, proof) == "good"
+        assert (await facts(held))["Machine"] == "spa-2"
+        for change in ({"gateway": "bar-2"}, {"gateway": ""}, {"gateway": 1}, {"gateway": None}):
+            assert await choose(held, bent(proof, lambda told, c=change: told["row"].update(c))) == "bad", change  # type: ignore[misc]
+        assert await choose(held, bent(proof, lambda told: told["row"].pop("gateway"))) == "bad"
 
 
 async def test_another_ships_receipt_is_said_to_be_anothers(ship: PageShip, chromium: Chromium) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.sim.nodes import DAY_START_HOUR, SHIP, Gateway
@@ -15,7 +16,7 @@ from steward.domain.events import EventType
 from steward.domain.ids import GuestRef, OutletId, TapId
 from steward.domain.ledger import guest_account
 from steward.domain.outlets import OutletKind
-from steward.domain.viewing import CrewRole, Field, Purpose, Viewer
+from steward.domain.viewing import CrewRole, Field, LookUp, Purpose, Viewer
 from steward.ports import Tx
 from steward.shore.arrivals import events_in
 
@@ -80,6 +81,7 @@ async def apart(world: World) -> list[str]:
     problems += _charges_at_the_authority(world)
     problems += _followers(world)
     problems += _consents_told(world)
+    problems += _looks_told(world)
     for uid in await world.shore.frozen():
         if world.authority.disk.look(lambda tx, uid=uid: tx.denied_at(uid)) is None:
             problems.append(f"the authority does not know that {uid} was frozen ashore")
@@ -90,10 +92,13 @@ async def _events_ashore(world: World) -> list[str]:
     problems = []
     assert world.shore.store is not None
     for name, gateway in world.gateways.items():
-        mine = gateway.disk.look(lambda tx: tx.events(0, _ALL))
-        if not mine:
+        epoch, newest = gateway.disk.look(lambda tx: tx.epochs()[-1])
+        if not newest:
             continue
-        epoch = mine[0].epoch
+        if not await world.shore.store.read(events_in(SHIP, name, epoch, newest, newest)):
+            problems.append(f"{name}: event {newest}, its last, is not ashore")
+            continue  # all of them are read only when that is worth while
+        mine = gateway.disk.look(lambda tx: tx.events(0, _ALL))
         there = await world.shore.store.read(events_in(SHIP, name, epoch, 1, mine[-1].seq))
         if len(there) != len(mine):
             problems.append(f"{name}: {len(there)} of {len(mine)} events are ashore")
@@ -136,7 +141,7 @@ def agreed(gateway: Gateway, ref: GuestRef) -> bool:
 
 def newest_look(gateway: Gateway, ref: GuestRef) -> frozenset[Field]:
     """What the newest look at this guest by the cashier showed, by the log."""
-    looks = gateway.disk.look(lambda tx: tx.look_ups_of(ref, 9))
+    looks = gateway.disk.look(lambda tx: [look for look in tx.look_ups_of(ref, 99) if not look.gateway])
     return next((look.fields for look in looks if look.actor == CASHIER.actor), frozenset())
 
 
@@ -157,6 +162,28 @@ def consents(world: World) -> list[str]:
                 if field in str(said["fields"]).split() and (said["guest"], purpose) not in given:
                     problems.append(f"look {said['look']} shows {field} of {said['guest']} without consent")
     return problems
+
+
+def _looks_told(world: World) -> list[str]:
+    """Every look at a follower is in the authority's log once, under that follower's name."""
+    problems = []
+    there = Counter(_seen(look) for look in world.authority.disk.look(lambda tx: tx.look_ups(0, _ALL)) if look.gateway)
+    for name, gateway in world.gateways.items():
+        if gateway.is_authority:
+            continue
+        made = Counter(
+            _seen(replace(look, gateway=name)) for look in gateway.disk.look(lambda tx: tx.look_ups(0, _ALL))
+        )
+        for look in made - there:
+            problems.append(f"{name}: its look {look} is not in the authority's log")
+        for look, count in there.items():
+            if look[0] == name and count > made[look] > 0:
+                problems.append(f"{name}: its look {look} is in the authority's log {count} times, not {made[look]}")
+    return problems
+
+
+def _seen(look: LookUp) -> tuple[object, ...]:
+    return look.gateway, look.at_s, look.actor, look.guest, tuple(sorted(look.fields)), look.way
 
 
 def _consents_told(world: World) -> list[str]:

@@ -23,7 +23,7 @@ from steward.services.lookups import LookupService
 
 SEEDS = 200
 CHUNK = 5
-SHORT = Size(busy_s=120.0)
+SHORT = Size(busy_s=120.0, mend_s=900.0)  # ten times what the slowest of them needs
 
 
 def test_a_late_question_of_an_older_process_deafens_nobody() -> None:

@@ -68,6 +68,7 @@ async def test_no_event_of_a_head_names_anybody() -> None:
         "proof",
         "by_key",
         "by_signature",
+        "peaks",
     }
     assert ANNA.encode() not in b"".join(part for part in event.payload.values() if isinstance(part, bytes))
 

@@ -13,7 +13,7 @@ from tests.vaultkit import DATA_KEY
 from steward.adapters.keyfile import Role
 from steward.adapters.memory import MemoryStore
 from steward.adapters.vault import DataKey
-from steward.domain.events import EventType, StoredEvent
+from steward.domain.events import EventType, Scalar, StoredEvent
 from steward.domain.peercharge import BadPeerEvent
 from steward.domain.replica import MemberRole
 from steward.services.allowances import Member
@@ -100,6 +100,16 @@ async def test_a_restored_follower_that_lost_rows_is_told_once() -> None:
 
 async def test_an_event_that_is_no_head_is_set_aside() -> None:
     (event,) = await heads_of(LookLog(), 1)
-    for payload in ({}, {"erased": True}, {**event.payload, "size": 0}):
+    peaks = event.payload["peaks"]
+    assert isinstance(peaks, bytes)
+    wrong: list[dict[str, Scalar]] = [
+        {"size": 0},
+        {"peaks": peaks[:-1]},
+        {"peaks": peaks * 2},
+        {"peaks": bytes(32)},
+        {"peaks": "x"},
+    ]
+    payloads: list[dict[str, Scalar]] = [{}, {"erased": True}, *({**event.payload, **one} for one in wrong)]
+    for payload in payloads:
         with pytest.raises(BadPeerEvent):
             await Authority().hear(replace(event, payload=payload))

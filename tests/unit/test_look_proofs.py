@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -125,6 +126,29 @@ async def test_any_word_of_the_row_that_was_changed(name: str) -> None:
     with pytest.raises(ProofFault, match="not in the log") as fault:
         check_proof(proof_of_json(found))
     assert fault.value.code == "not_in_log"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: told["keys"][0].update(fingerprint=told["witness"]["fingerprint"]),
+        lambda told: told["witness"].update(fingerprint=told["keys"][0]["fingerprint"]),
+        lambda told: told["witness"].update(at_s=told["witness"]["at_s"] - 86_400),
+        lambda told: told["witness"].update(at_s=None),
+    ],
+    ids=["key", "witness", "time", "no time"],
+)
+async def test_what_people_read_of_a_key_and_its_witness_is_what_was_signed(change: Callable[[Any], object]) -> None:
+    log = LookLog()
+    await log.look(3)
+    await log.heads.sign()
+    await log.witness()
+    found = await proof(log)
+    assert found["witness"] is not None
+    change(found)
+    with pytest.raises(ProofFault, match="another") as fault:
+        check_proof(proof_of_json(found))
+    assert fault.value.code == "bent"
 
 
 @pytest.mark.parametrize("name", ["closed", "salt"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from steward.domain.merkle import (
     EMPTY_ROOT,
+    Frontier,
     Place,
     consistency_proof,
     grow,
@@ -19,6 +20,7 @@ from steward.domain.merkle import (
     is_included,
     leaf_hash,
     node_hash,
+    peaks,
     root,
 )
 
@@ -195,3 +197,19 @@ def test_a_million_leaves_need_no_more_than_their_logarithm() -> None:
     assert len(consistency_proof(123_456, 1_000_000, fetch)) <= 21
     grow(2**20 - 1, bytes(32), fetch)
     assert len(asked) <= 100
+
+
+def test_a_frontier_has_the_published_roots_and_goes_on_from_its_peaks() -> None:
+    tree = Frontier()
+    assert (tree.root, tree.nodes) == (EMPTY_ROOT, [])
+    for size, (leaf, top) in enumerate(zip(LEAVES, ROOTS, strict=True), 1):
+        tree.add(leaf_hash(leaf))
+        assert (tree.size, tree.root.hex(), len(tree.nodes)) == (size, top, size.bit_count())
+        again = Frontier(size, tree.nodes)
+        for later in LEAVES[size:]:
+            again.add(leaf_hash(later))
+        assert again.root.hex() == ROOTS[-1]
+        for nodes in (tree.nodes[1:], [*tree.nodes, bytes(32)]):
+            with pytest.raises(ValueError, match="zip"):
+                Frontier(size, nodes)
+    assert peaks(7) == [(2, 0), (1, 2), (0, 6)]

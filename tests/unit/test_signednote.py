@@ -110,6 +110,8 @@ def test_a_witness_says_when() -> None:
     assert cosigned_s(note, "x", WITNESS_KEY) is None
     assert cosigned_s(note, "w", LOG_KEY) is None
     assert cosigned_s(signed(), "w", WITNESS_KEY) is None
+    again = cosignature_line("w", WITNESS_KEY, 5, WITNESS.sign(cosigned(note.text, 5)))
+    assert cosigned_s(note.with_line(again), "w", WITNESS_KEY) == 5  # the first time counts, wherever its line stands
 
 
 def test_neither_kind_of_signature_passes_for_the_other() -> None:

@@ -45,15 +45,17 @@ class MemoryLookTreeTx(Tables):
     def _tree(self) -> LookTreeState:
         return self._part(LookTreeState)
 
-    def add_look_leaf(self, look: LookUp) -> None:
+    def add_look_leaf(self, look: LookUp, now_s: int) -> bytes:
         """The leaf of a row that was just logged."""
         tree, size = self._tree, self.look_tree_size()
         last_s = tree.leaves[size].logged_s if size else 0
-        clock_set = look.at_s < last_s and self.meta(CLOCK_FROM) == str(size)
-        logged_s, salts = entered_s(look.at_s, last_s, clock_set=clock_set), new_salts()
+        clock_set = now_s < last_s and self.meta(CLOCK_FROM) == str(size)
+        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts()
+        leaf = look_leaf(look, logged_s, salts)
         self._put(tree.leaves, look.seq, _Leaf(logged_s, salts))
-        for place, node in grow(size, look_leaf(look, logged_s, salts), self.look_tree_nodes):
+        for place, node in grow(size, leaf, self.look_tree_nodes):
             self._put(tree.nodes, place, node)
+        return leaf
 
     def look_tree_size(self) -> int:
         return len(self._tree.leaves)

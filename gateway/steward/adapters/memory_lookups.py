@@ -15,6 +15,7 @@ from steward.adapters.store_looks import (
     check_case,
     check_look_up,
     check_note,
+    check_peer_look,
     check_photo,
     check_profile,
     hit_looks,
@@ -162,8 +163,15 @@ class MemoryLookUpTx(MemoryLookTreeTx):
             return look
         logged = replace(look, seq=self._last_seq + 1)
         self._put(self._looks.log, logged.seq, logged)
-        self.add_look_leaf(logged)
-        self.append_event(look_up_event(logged))
+        leaf = self.add_look_leaf(logged, logged.at_s)
+        self.append_event(look_up_event(logged, leaf))
+        return logged
+
+    def enter_peer_look(self, look: LookUp, now_s: int) -> LookUp:
+        check_peer_look(look)
+        logged = replace(look, seq=self._last_seq + 1)
+        self._put(self._looks.log, logged.seq, logged)
+        self.add_look_leaf(logged, now_s)
         return logged
 
     def disclose(self, look: LookUp) -> Disclosed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from steward.adapters.memory_tables import Tables
+from steward.adapters.memory_peerlooks import MemoryPeerLookTx
 from steward.domain.allowance import Escrow, Grant
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.replica import Change, Kind
@@ -30,7 +30,7 @@ class ShipState:
         self.word_count: dict[str, int] = {}
 
 
-class MemoryShipTx(Tables):
+class MemoryShipTx(MemoryPeerLookTx):
     """Part of MemoryTx."""
 
     def _told(self, kind: Kind, name: str) -> None:

@@ -63,8 +63,17 @@ def check_offer(offer: Offer) -> None:
         raise ValueError("offer: only what was accepted can be liked")
 
 
-def look_up_event(look: LookUp) -> NewEvent:
-    """The look as the guest and the shore hear of it. The reason is free text and stays in the log."""
+def check_peer_look(look: LookUp) -> None:
+    """Raises ValueError."""
+    if not look.gateway or not look.guest or not look.fields or look.own or look.reason:
+        raise ValueError("a look of another gateway names it, a guest and fields, and its reason stays there")
+
+
+def look_up_event(look: LookUp, leaf: bytes | None) -> NewEvent:
+    """The look as the guest, the ship's authority and the shore hear of it. The reason is free text: it stays here.
+
+    leaf: its hash in the tree; None while older rows wait for theirs.
+    """
     return fact(
         EventType.LOOKED_UP,
         look.at_s,
@@ -76,6 +85,8 @@ def look_up_event(look: LookUp) -> NewEvent:
         guest=look.guest,
         fields=words(look.fields),
         way=look.way.value,
+        kind=look.outlet_kind.value,
+        leaf=leaf,
     )
 
 

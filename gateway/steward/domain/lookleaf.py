@@ -15,6 +15,7 @@ from steward.domain.merkle import leaf_hash
 from steward.domain.viewing import LookUp
 
 SALT_BYTES = 32
+SWEPT = "look.swept"  # small fact: rows that were blanked again after a restore, by no erasure's count
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,10 @@ class LookSalts:
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """A look as its guest may see it. logged_s: when it was entered, by the log's own reckoning; it never goes back."""
+    """A look as its guest may see it. logged_s: when it was entered, by the log's own reckoning; it never goes back.
+
+    gateway: where it was made, if that was not the gateway whose log this is. Empty: there.
+    """
 
     seq: int
     at_s: int
@@ -39,6 +43,7 @@ class OpenRow:
     fields: tuple[str, ...]  # sorted
     way: str
     logged_s: int
+    gateway: str = ""
 
 
 def open_row(look: LookUp, logged_s: int) -> OpenRow:
@@ -54,6 +59,7 @@ def open_row(look: LookUp, logged_s: int) -> OpenRow:
         tuple(sorted(field.value for field in look.fields)),
         look.way.value,
         logged_s,
+        look.gateway,
     )
 
 
@@ -65,7 +71,8 @@ def closed_hash(actor: str, reason: str, salt: bytes) -> bytes:
 def row_bytes(row: OpenRow, closed: bytes) -> bytes:
     """What is committed to, behind the salt."""
     first = [row.seq, row.at_s, row.role, row.outlet, row.outlet_kind, row.purpose, row.guest, list(row.fields)]
-    return cbor2.dumps([*first, row.way, closed, row.logged_s], canonical=True)
+    elsewhere = [row.gateway] if row.gateway else []
+    return cbor2.dumps([*first, row.way, closed, row.logged_s, *elsewhere], canonical=True)
 
 
 def row_leaf(row: OpenRow, closed: bytes, salt: bytes) -> bytes:

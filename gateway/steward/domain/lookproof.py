@@ -78,7 +78,7 @@ def proof_json(proof: LookProof) -> dict[str, Any]:
     """JSON-ready."""
     return {
         "schema": SCHEMA,
-        "row": asdict(proof.row) | {"fields": list(proof.row.fields)},
+        "row": _row_json(proof.row),
         "closed": _b64(proof.closed),
         "salt": _b64(proof.salt),
         "path": [_b64(node) for node in proof.path],
@@ -116,6 +116,11 @@ def proof_of_json(top: object) -> LookProof:
         note = read_note(top["checkpoint"])
     except BadNote as error:
         raise _bent(f"has a checkpoint that cannot be read: {error}") from None
+    witness = None
+    if top["witness"] is not None:
+        witness = _key(top["witness"], {"name", "public", "fingerprint", "at_s"})
+        if cosigned_s(note, witness.name, witness.public) not in (None, top["witness"]["at_s"]):
+            raise _bent("has another time than its witness has signed")
     return LookProof(
         _row(top["row"]),
         _bytes(top["closed"], HASH_BYTES, "closed"),
@@ -123,7 +128,7 @@ def proof_of_json(top: object) -> LookProof:
         tuple(_bytes(node, HASH_BYTES, "path") for node in path),
         note,
         tuple(_key(key, {"name", "public", "fingerprint"}) for key in keys),
-        None if top["witness"] is None else _key(top["witness"], {"name", "public", "fingerprint", "at_s"}),
+        witness,
     )
 
 
@@ -152,10 +157,18 @@ def check_proof(proof: LookProof) -> Proven:
     return Proven(proof.row, point, proof.keys, witness, witnessed_s)
 
 
+def _row_json(row: OpenRow) -> dict[str, Any]:
+    plain = asdict(row) | {"fields": list(row.fields)}
+    if not row.gateway:
+        del plain["gateway"]
+    return plain
+
+
 def _row(value: object) -> OpenRow:
-    names = {field.name for field in fields(OpenRow)}
-    if not isinstance(value, Mapping) or set(value) != names:
+    names = {field.name for field in fields(OpenRow)} - {"gateway"}
+    if not isinstance(value, Mapping) or set(value) - {"gateway"} != names:
         raise _bent(f"has a row with other parts than {', '.join(sorted(names))}")
+    names = set(value)
     for name in names - {"fields"}:
         _check_part(name, value[name])
     shown = value["fields"]
@@ -179,7 +192,10 @@ def _is_text(value: object) -> bool:
 def _key(value: object, names: set[str]) -> ProofKey:
     if not isinstance(value, Mapping) or set(value) != names or not _is_text(value["name"]):
         raise _bent(f"has a key with other parts than {', '.join(sorted(names))}")
-    return ProofKey(value["name"], _bytes(value["public"], KEY_BYTES, "key"))
+    key = ProofKey(value["name"], _bytes(value["public"], KEY_BYTES, "key"))
+    if value["fingerprint"] != key.fingerprint:  # people compare what is written there
+        raise _bent("has a key under another key's fingerprint")
+    return key
 
 
 def _bytes(value: object, length: int, what: str) -> bytes:

@@ -16,7 +16,7 @@ import cbor2
 from steward.domain.batches import BadDown
 from steward.domain.cborwire import NotPlain, is_count, plain_loads
 from steward.domain.events import Scalar
-from steward.domain.merkle import HASH_BYTES, SIZE_MAX
+from steward.domain.merkle import HASH_BYTES, SIZE_MAX, Frontier, peaks
 from steward.domain.topics import is_name
 
 WITNESS = "steward/shore"  # the witness's name in its signature lines
@@ -37,7 +37,8 @@ _LENGTHS: Mapping[str, tuple[int, ...]] = {
 class HeadSaid:
     """A gateway's head as its event says it. by_key: an older key that vouches for a new one; empty if there is none.
 
-    old_epoch, old: the head before, which it extends by `proof`; 0 of epoch 0 for the first.
+    old_epoch, old: the head before, which it extends by `proof`; 0 of epoch 0 for the first. peaks: what its root is
+    made of, for the ship's authority; empty if it was not told.
     """
 
     size: int
@@ -49,6 +50,7 @@ class HeadSaid:
     proof: tuple[bytes, ...]
     by_key: bytes = b""
     by_signature: bytes = b""
+    peaks: tuple[bytes, ...] = ()
 
     @property
     def payload(self) -> dict[str, Scalar]:
@@ -63,6 +65,7 @@ class HeadSaid:
             "proof": b"".join(self.proof),
             "by_key": self.by_key,
             "by_signature": self.by_signature,
+            "peaks": b"".join(self.peaks),
         }
 
 
@@ -87,15 +90,20 @@ def head_said(payload: Mapping[str, Scalar]) -> HeadSaid | None:
     parts = {name: payload.get(name) for name in _LENGTHS}
     if not all(type(part) is bytes and len(part) in _LENGTHS[name] for name, part in parts.items()):
         return None
-    proof = payload.get("proof")
-    if type(proof) is not bytes or len(proof) % HASH_BYTES or len(proof) > PROOF_MAX * HASH_BYTES:
-        return None
+    proof, tops = _hashes(payload.get("proof")), _hashes(payload.get("peaks", b""))
     size, old_epoch, old = (int(str(number)) for number in numbers)
-    if not size:
+    if not size or proof is None or tops is None:
         return None
-    nodes = tuple(proof[at : at + HASH_BYTES] for at in range(0, len(proof), HASH_BYTES))
+    if tops and (len(tops) != len(peaks(size)) or Frontier(size, tops).root != parts["root"]):
+        return None
     known: dict[str, Any] = parts
-    return HeadSaid(size=size, old_epoch=old_epoch, old=old, proof=nodes, **known)
+    return HeadSaid(size=size, old_epoch=old_epoch, old=old, proof=proof, peaks=tops, **known)
+
+
+def _hashes(value: object) -> tuple[bytes, ...] | None:
+    if type(value) is not bytes or len(value) % HASH_BYTES or len(value) > PROOF_MAX * HASH_BYTES:
+        return None
+    return tuple(value[at : at + HASH_BYTES] for at in range(0, len(value), HASH_BYTES))
 
 
 def encode_words(words: Iterable[WitnessWord]) -> bytes:

@@ -40,6 +40,40 @@ def root(size: int, fetch: Fetch) -> bytes:
     return _ranges([(0, size)], fetch)[0] if size else EMPTY_ROOT
 
 
+def peaks(size: int) -> list[Place]:
+    """The complete nodes that the root of the first `size` leaves is made of, largest first."""
+    return _places(0, size)
+
+
+class Frontier:
+    """A tree of which only its peaks are kept: enough to grow, and to know the root."""
+
+    def __init__(self, size: int = 0, nodes: Sequence[bytes] = ()) -> None:
+        """nodes: at `peaks(size)`. Raises ValueError if there are more or fewer."""
+        self.size = size
+        self._latest = {level: (at, node) for (level, at), node in zip(peaks(size), nodes, strict=True)}
+
+    def add(self, leaf: bytes) -> None:
+        """The next leaf's hash."""
+        for (level, at), node in grow(self.size, leaf, self._fetch):
+            self._latest[level] = (at, node)
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        return root(self.size, self._fetch)
+
+    @property
+    def nodes(self) -> list[bytes]:
+        """At `peaks(size)`."""
+        return self._fetch(peaks(self.size))
+
+    def _fetch(self, places: Sequence[Place]) -> list[bytes]:
+        """Growing and a root need of each level only the last complete node."""
+        assert all(self._latest[level][0] == at for level, at in places)
+        return [self._latest[level][1] for level, _ in places]
+
+
 def inclusion_proof(index: int, size: int, fetch: Fetch) -> list[bytes]:
     """The path from the leaf with this index to the root of the first `size` leaves."""
     if not 0 <= index < size <= SIZE_MAX:

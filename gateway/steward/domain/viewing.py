@@ -52,7 +52,10 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """One look at one guest. `seq` is given by the store, 0 before. `reason`: of a broken glass and no other."""
+    """One look at one guest. `seq` is given by the store, 0 before. `reason`: of a broken glass and no other.
+
+    gateway: where it was made, if that was another gateway, which keeps the reason. Empty: here.
+    """
 
     at_s: int
     actor: str
@@ -65,6 +68,7 @@ class LookUp:
     way: Way = Way.OPENED
     reason: str = field(default="", repr=False)
     seq: int = 0
+    gateway: str = ""
 
     @property
     def viewer(self) -> Viewer:

@@ -8,9 +8,10 @@ from typing import Protocol
 from steward.domain.allowance import Escrow, Grant
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.replica import Change
+from steward.ports.peerlooks import PeerLookTx
 
 
-class ShipTx(Protocol):
+class ShipTx(PeerLookTx, Protocol):
     """Part of ports.Tx."""
 
     # the change log, which the store itself keeps: whoever changes a record cannot forget it

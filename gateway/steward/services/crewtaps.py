@@ -10,7 +10,7 @@ from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.card import CardTalk
 from steward.services.conditions import note_tap
 from steward.services.crew import CrewService
-from steward.services.doors import alert_events, guest_of, judge, read_band
+from steward.services.doors import alert_events, guest_of, is_hidden, judge, read_band
 from steward.services.feed import Announcement, TapFeed
 from steward.services.logins import CrewTap
 from steward.services.taps import Tap, TapOutcome, timed_write
@@ -56,9 +56,11 @@ class CrewTapService:
 
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
-            for event in alert_events(tap, decision, uid_from(shown.uid)):
+            hidden = is_hidden(tx, decision, shown)
+            for event in alert_events(tap, decision, None if hidden else uid_from(shown.uid)):
                 tx.append_event(event)
-            note_tap(tx, tap, talk.told, shown)
+            if not hidden:
+                note_tap(tx, tap, talk.told, shown)
             return decision
 
         decision = await timed_write(self._store, self._clock, tap, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bandwire.aes import Aes
 from bandwire.errors import RemoteError
 from bandwire.token import TokenBody, split_token
-from steward.domain.access import AccessState, Decision, Place, Refusal, Shown, decide, is_child
+from steward.domain.access import CLOCK_LOST, AccessState, Decision, Place, Refusal, Shown, decide, is_child
 from steward.domain.events import EventType, NewEvent
 from steward.domain.ids import GuestRef, uid_from
 from steward.domain.untracked import is_untracked
@@ -69,12 +69,20 @@ def judge(tx: Tx, place: Place, shown: Shown, now_s: int, clock_trusted: bool) -
 
 
 def alert_events(tap: Tap, decision: Decision, uid: str | None) -> list[NewEvent]:
-    """Staff are told of what only staff can mend: a forged token, a frozen band in use, a clock that is lost."""
+    """Staff are told of what only staff can mend: a forged token, a frozen band in use, a clock that is lost.
+
+    Whose band came by when the clock was lost is none of that: an alert is in clear, and kept longer than a tap.
+    """
     return [
         NewEvent(
             EventType.STAFF_ALERT,
             tap.at_s,
-            {"alert": alert, "reader": tap.reader, "place": tap.place.name, "uid": uid},
+            {
+                "alert": alert,
+                "reader": tap.reader,
+                "place": tap.place.name,
+                "uid": None if alert == CLOCK_LOST else uid,
+            },
         )
         for alert in decision.alerts
     ]
@@ -105,7 +113,7 @@ class DoorService:
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
             self._record(tx, tap, decision, shown)
-            if not _is_hidden(tx, decision, shown):
+            if not is_hidden(tx, decision, shown):
                 note_tap(tx, tap, talk.told, shown)
             return decision
 
@@ -121,7 +129,7 @@ class DoorService:
     @staticmethod
     def _record(tx: Tx, tap: Tap, decision: Decision, shown: Shown | None) -> None:
         """Of a guest who is not tracked: that the door opened, or did not, and not for whom."""
-        hidden = shown is not None and _is_hidden(tx, decision, shown)
+        hidden = shown is not None and is_hidden(tx, decision, shown)
         told = None if hidden else shown
         uid = uid_from(told.uid) if told else None
         type_ = EventType.DOOR_OPENED if decision.granted else EventType.DOOR_REFUSED
@@ -140,7 +148,7 @@ class DoorService:
             tx.append_event(event)
 
 
-def _is_hidden(tx: Tx, decision: Decision, shown: Shown) -> bool:
+def is_hidden(tx: Tx, decision: Decision, shown: Shown) -> bool:
     """Whether nobody is to learn whose band this was: of a guest who is not tracked, unless staff must look at it."""
     if not decision.granted and decision.alerts:
         return False

@@ -6,13 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from steward.domain.events import EventType, StoredEvent
-from steward.domain.lookleaf import look_leaf
+from steward.domain.ids import GuestRef
+from steward.domain.lookleaf import SWEPT, look_leaf
 from steward.domain.lookwords import decode_words
-from steward.domain.merkle import Place, grow, root
+from steward.domain.merkle import SIZE_MAX, Place, grow, root
+from steward.domain.retention import Part
 from steward.domain.signednote import cosigned, verifies
 from steward.errors import NotFound
 from steward.ports import Tx
 from steward.ports.looktree import LookHead, LookRow, LookWitnessed
+from steward.ports.peerlooks import PeerHead
+from steward.services.lookpeers import is_as_told
 
 PAGE = 500
 HEADS_AT_ONCE = 1000
@@ -44,10 +48,15 @@ class LookCheck:
     late_count: int = 0
     late: list[int] = field(default_factory=list)
     bent: Bent | None = None
+    unexplained: int = 0  # blank rows beyond what erasures and retention say that they blanked
+    told: int = 0  # rows that other gateways told of
+    peer_heads: int = 0  # heads of theirs that are over the rows as they told them
+    peer_open: int = 0  # heads of theirs over rows of which some were never told
+    peer_bent: list[PeerHead] = field(default_factory=list)  # the first of those over other rows than were told
 
     @property
     def fits(self) -> bool:
-        return self.bent is None and not self.late_count
+        return self.bent is None and not self.late_count and not self.unexplained and not self.peer_bent
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,22 @@ class LookChecker:
             progress(found.rows, size)
         if found.bent is None:
             found.bent = self._end()
+        if found.blank:
+            found.unexplained = max(found.blank - _accounted(self._tx), 0)
+        self._check_peers()
         return found
+
+    def _check_peers(self) -> None:
+        """Other gateways' logs, as far as they have told of them here."""
+        found, after = self._found, ("", 0, 0)
+        while page := self._tx.peer_heads(after, HEADS_AT_ONCE):
+            for head in page:
+                fits = is_as_told(self._tx, head, SIZE_MAX)
+                found.peer_heads += fits is True
+                found.peer_open += fits is None
+                if fits is False and len(found.peer_bent) < NOTES_MAX:
+                    found.peer_bent.append(head)
+            after = (page[-1].gateway, page[-1].epoch, page[-1].size)
 
     def _load_heads(self) -> None:
         after = (0, 0)
@@ -120,9 +144,11 @@ class LookChecker:
             leaf = look_leaf(row.look, row.logged_s, row.salts)
             if leaf != row.leaf:
                 return "the row was changed, or another one was put in its place"
-            if row.look.at_s > row.logged_s:
+            if row.look.gateway:  # dated by its own clock, and entered when it was told
+                self._found.told += 1
+            elif row.look.at_s > row.logged_s:
                 return "it is dated after it was entered"
-            if row.look.at_s < row.logged_s - LATE_S:
+            elif row.look.at_s < row.logged_s - LATE_S:
                 self._note_late(row.seq)
         if row.logged_s < self._logged_s and not _clock_was_set(self._tx, self._logged_s, row.logged_s):
             return "it was entered before the row in front of it, and no clock was set right in between"
@@ -190,6 +216,26 @@ class LookChecker:
             return Bent(1, size, "shore has witnessed other rows: the log was written anew")
         self._found.witnessed = max(self._found.witnessed, size)
         return None
+
+
+def _accounted(tx: Tx) -> int:
+    """How many rows were blanked, by the word of who did it: erasures, retention, the sweep of a restored store."""
+    count, after = int(tx.meta(SWEPT) or 0), GuestRef("")
+    while page := tx.erasures(after, PAGE):
+        count += sum(done.counts.get(Part.LOOK_UP, 0) for erasure in page for done in erasure.done)
+        after = page[-1].ref
+    for epoch, _ in tx.epochs():
+        seq = 0
+        while events := tx.events_in(epoch, seq, PAGE):
+            count += sum(_blanked(event) for event in events)
+            seq = events[-1].seq
+    return count
+
+
+def _blanked(event: StoredEvent) -> int:
+    deleted = event.payload.get("deleted")
+    of_looks = event.type is EventType.RETENTION_RUN and event.payload.get("rule") == Part.LOOK_UP
+    return deleted if of_looks and isinstance(deleted, int) else 0
 
 
 def _clock_was_set(tx: Tx, before_s: int, after_s: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 from steward.domain.events import EventType, fact
 from steward.domain.lookleaf import origin
 from steward.domain.lookwords import HeadSaid, decode_words
-from steward.domain.merkle import consistency_proof, is_consistent, root
+from steward.domain.merkle import consistency_proof, is_consistent, peaks, root
 from steward.domain.records import LOOK_HEAD
 from steward.domain.signednote import Checkpoint
 from steward.errors import KeyNotHeld
@@ -127,7 +127,8 @@ class LookHeads:
         head = LookHead(epoch, point, now_s, key, signature)
         tx.put_look_head(head)
         old_epoch, old = (0, 0) if last is None else (last.epoch, last.checkpoint.size)
-        said = HeadSaid(size, point.root, key, signature, old_epoch, old, tuple(proof), *older)
+        tops = tuple(tx.look_tree_nodes(peaks(size)))
+        said = HeadSaid(size, point.root, key, signature, old_epoch, old, tuple(proof), *older, peaks=tops)
         tx.append_event(fact(EventType.LOOK_HEAD_SIGNED, now_s, **said.payload))
         self._bent = False
         return head

@@ -150,12 +150,13 @@ class LookupService:
         return await self._store.write(work)
 
     def _check_aboard(self, tx: Tx, look: LookUp) -> None:
-        """Who has left is nobody's guest any more, unless there is money, safety or privacy to settle.
+        """Who has left is nobody's guest any more, unless there is money, safety or privacy to settle; crew never were.
 
         Raises NotFound. A clock that is not believed hides nobody: what a guest cannot eat must stay to be seen.
         """
         guest = guest_in(tx, look.guest)
-        if look.purpose not in AFTERWARDS and self._clock.now().trusted and look.at_s >= guest.not_after_s:
+        left = self._clock.now().trusted and look.at_s >= guest.not_after_s
+        if look.purpose not in AFTERWARDS and (left or guest.crew):
             raise NotFound("guest", look.guest)
 
     async def search(self, viewer: Viewer, query: str) -> list[SearchHit]:

@@ -32,7 +32,7 @@ from steward.services.allowances import AllowanceBook, Member
 from steward.services.chargebook import record
 from steward.services.checkin import deny_next, freeze_band, note_epoch
 from steward.services.forgetting import is_forgotten, take_peer_erasure
-from steward.services.lookpeers import take_peer_head
+from steward.services.lookpeers import take_peer_head, take_peer_look
 from steward.services.peerdoors import adopt_opened
 from steward.services.peerwords import words_for
 from steward.services.pins import ATTEMPTS_MAX
@@ -392,6 +392,7 @@ _EFFECTS: Mapping[EventType, Callable[[PeerBooks, Tx, _Told], Iterable[str]]] = 
     EventType.STAFF_ALERT: PeerBooks._staff_alert,
     EventType.GUEST_ERASED: take_peer_erasure,
     EventType.LOOK_HEAD_SIGNED: take_peer_head,
+    EventType.LOOKED_UP: take_peer_look,
     EventType.ITEM_GONE: take_peer_word,
     EventType.ITEM_BACK: take_peer_word,
 }

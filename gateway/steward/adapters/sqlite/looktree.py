@@ -48,11 +48,10 @@ class LookTreeTx(Statements):
         def set_meta(self, key: str, value: str) -> None: ...
         def all_look_ups(self, after_seq: int, limit: int) -> Sequence[tuple[int, LookUp | None, bool]]: ...
 
-    def add_look_leaf(self, look: LookUp) -> None:
+    def add_look_leaf(self, look: LookUp, now_s: int) -> bytes | None:
         """The leaf of a row that was just logged; none while older rows still wait for theirs."""
         size, last_s = self._one(LAST_LEAF) or (0, 0)
-        if look.seq == size + 1:
-            self._add_leaf(look, size, last_s)
+        return self._add_leaf(look, size, last_s, now_s)[1] if look.seq == size + 1 else None
 
     def look_tree_size(self) -> int:
         count: int = self._one(LEAF_COUNT)[0]
@@ -71,7 +70,7 @@ class LookTreeTx(Statements):
             if look is None:  # of a guest who was erased before the row's turn came: a leaf that hides nothing
                 self._put_leaf(size, last_s, None, blank_leaf())
             else:
-                last_s = self._add_leaf(look, size, last_s)
+                last_s, _ = self._add_leaf(look, size, last_s, last_s if look.gateway else look.at_s)
             size = seq
         return len(rows)
 
@@ -120,12 +119,13 @@ class LookTreeTx(Statements):
         if self._one(HAS_WITNESSED, (said.epoch, said.size)) is None:
             self._change(ADD_WITNESSED, (said.epoch, said.size, said.at_s, said.key, said.signature))
 
-    def _add_leaf(self, look: LookUp, size: int, last_s: int) -> int:
-        """Returns when it is entered."""
-        clock_set = look.at_s < last_s and self.meta(CLOCK_FROM) == str(size)
-        logged_s, salts = entered_s(look.at_s, last_s, clock_set=clock_set), new_salts()
-        self._put_leaf(size, logged_s, salts, look_leaf(look, logged_s, salts))
-        return logged_s
+    def _add_leaf(self, look: LookUp, size: int, last_s: int, now_s: int) -> tuple[int, bytes]:
+        """Returns when it is entered, and its hash."""
+        clock_set = now_s < last_s and self.meta(CLOCK_FROM) == str(size)
+        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts()
+        leaf = look_leaf(look, logged_s, salts)
+        self._put_leaf(size, logged_s, salts, leaf)
+        return logged_s, leaf
 
     def _put_leaf(self, size: int, logged_s: int, salts: LookSalts | None, leaf: bytes) -> None:
         kept = (None, None) if salts is None else (salts.row, salts.closed)

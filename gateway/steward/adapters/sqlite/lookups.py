@@ -22,6 +22,7 @@ from steward.adapters.store_looks import (
     check_case,
     check_look_up,
     check_note,
+    check_peer_look,
     check_profile,
     hit_looks,
     look_up_event,
@@ -50,6 +51,7 @@ LOOK_UP_COLUMNS = (
     "fields",
     "way",
     "reason",
+    "gateway",
 )
 _PROFILE = ("ref", "name", "names", "language", "health")
 _COLUMN_OF: Mapping[Field, str] = {
@@ -70,8 +72,8 @@ _GUARDED: Mapping[str, frozenset[str]] = {
 }
 
 LOG_LOOK_UP = """
-INSERT INTO look_up (seq, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason)
-VALUES (1 + coalesce((SELECT max(seq) FROM look_up), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO look_up (seq, at_s, actor, role, outlet, outlet_kind, purpose, guest, fields, way, reason, gateway)
+VALUES (1 + coalesce((SELECT max(seq) FROM look_up), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING seq
 """
 LOOK_UPS = select(LOOK_UP_COLUMNS, "FROM look_up WHERE seq > ? AND way <> 'erased' ORDER BY seq LIMIT ?")
@@ -118,7 +120,8 @@ def forbid_looks(connection: sqlite3.Connection) -> None:
     connection.set_authorizer(may)
 
 
-_FORGOTTEN = b64encode(bytes(OVERHEAD_BYTES)).decode("ascii")  # sealed with no key there ever was
+# Sealed with no key there ever was: that there was a reason, and not which.
+_FORGOTTEN = b64encode(bytes(OVERHEAD_BYTES)).decode("ascii")
 
 OpenText = Callable[[GuestRef, str, str], str]
 
@@ -219,13 +222,22 @@ class LookUpTx(LookTreeTx, PictureTx):
         check_look_up(look, self.consents_of)
         if look.own:
             return look
-        who = (look.actor, look.role, look.outlet, look.outlet_kind, look.purpose)
-        what = (look.guest, words(look.fields), look.way, self._reason(look))
-        seq: int = self._change(LOG_LOOK_UP, (look.at_s, *who, *what))[0][0]
-        logged = replace(look, seq=seq)
-        self.add_look_leaf(logged)
-        self.append_event(look_up_event(logged))
+        logged = self._enter(look, self._reason(look))
+        leaf = self.add_look_leaf(logged, logged.at_s)
+        self.append_event(look_up_event(logged, leaf))
         return logged
+
+    def enter_peer_look(self, look: LookUp, now_s: int) -> LookUp:
+        check_peer_look(look)
+        logged = self._enter(look, _FORGOTTEN if look.broke_glass else "")
+        self.add_look_leaf(logged, now_s)
+        return logged
+
+    def _enter(self, look: LookUp, reason: str) -> LookUp:
+        who = (look.actor, look.role, look.outlet, look.outlet_kind, look.purpose)
+        what = (look.guest, words(look.fields), look.way, reason, look.gateway)
+        seq: int = self._change(LOG_LOOK_UP, (look.at_s, *who, *what))[0][0]
+        return replace(look, seq=seq)
 
     def _reason(self, look: LookUp) -> str:
         """Sealed. The log of a look at who was erased says that there was a reason, and not which."""
@@ -330,7 +342,7 @@ def _profile_columns(columns: tuple[str, ...]) -> str:
 
 def look_up(row: Sequence[Any], open_text: OpenText) -> LookUp:
     """open_text: of the transaction."""
-    seq, at_s, actor, role, outlet, kind, purpose, guest, fields, way, reason = row
+    seq, at_s, actor, role, outlet, kind, purpose, guest, fields, way, reason, gateway = row
     return LookUp(
         at_s=at_s,
         actor=actor,
@@ -343,6 +355,7 @@ def look_up(row: Sequence[Any], open_text: OpenText) -> LookUp:
         way=Way(way),
         reason=open_text(GuestRef(guest), look_kind(at_s), reason),
         seq=seq,
+        gateway=gateway,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from steward.adapters.sqlite.statements import Statements, select, upsert
+from steward.adapters.sqlite.peerlooks import PeerLookTx
+from steward.adapters.sqlite.statements import select, upsert
 from steward.domain.allowance import Escrow, Grant
 from steward.domain.ids import GuestRef, TapId, Uid
 from steward.domain.replica import Change, Kind
@@ -48,7 +49,7 @@ def _words_kind(tap_id: str) -> str:
     return f"words {tap_id}"
 
 
-class ShipTx(Statements):
+class ShipTx(PeerLookTx):
     """Part of SqliteTx."""
 
     def revision(self) -> int:

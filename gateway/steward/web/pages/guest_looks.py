@@ -1,4 +1,8 @@
-"""Who looked me up: role, outlet, purpose, time and fields, newest first, each with a proof. Crew are never named."""
+"""Who looked me up: role, outlet, purpose, time and fields, newest first, each with a proof. Crew are never named.
+
+Looks that were made at other gateways are among them. What one of those has not told yet cannot be listed, so the page
+says which of them was last heard when.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import Any
 from starlette.responses import Response
 
 from steward.domain.guestsession import Level
+from steward.domain.replica import MemberRole
 from steward.domain.viewing import Field, LookUp
 from steward.errors import NotFound
-from steward.web.bundle import Services
+from steward.web.bundle import GatewayStatus, Services
 from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
 
 LOOKS = "/me/looks"
@@ -40,7 +45,16 @@ class LookPages:
         looks = await self._looks(call, before, ROWS + 1)
         rows = [_row(call, look) for look in looks[:ROWS]]
         older = looks[ROWS - 1].seq if len(looks) > ROWS else 0
-        return call.page("guest_looks.html", rows=rows, older=older, newest=before == _BEFORE_ALL)
+        status = await call.services.ship()
+        others = () if status is None else status.gateways
+        return call.page(
+            "guest_looks.html",
+            rows=rows,
+            older=older,
+            newest=before == _BEFORE_ALL,
+            others=bool(others),
+            waits=[said for other in others if (said := _waits(call, other))],
+        )
 
     async def proof(self, call: GuestCall) -> Response:
         """Of a look at this very guest."""
@@ -57,6 +71,22 @@ class LookPages:
         return list(await self._store.read(lambda tx: tx.looks_before(before, limit, guest=ref)))
 
 
+def _waits(call: GuestCall, other: GatewayStatus) -> str:
+    """Why looks that were made at this gateway may be missing; empty if it tells of them as they are made.
+
+    A gateway of doors is told of no guest, so nobody looks there.
+    """
+    if other.role == MemberRole.DOOR:
+        return ""
+    if other.heard_ago_s is None:
+        return call.t("guest_data.looks.unheard", gateway=other.name)
+    if not other.here:
+        heard_s = call.services.clock.now().unix_s - other.heard_ago_s
+        at = call.t.day_time(heard_s, call.services.identity.utc_offset_min)
+        return call.t("guest_data.looks.until", gateway=other.name, at=at)
+    return call.t("guest_data.looks.coming", gateway=other.name) if other.queue_events else ""
+
+
 def _row(call: GuestCall, look: LookUp) -> dict[str, Any]:
     t = call.t
     outlet = call.services.outlets.get(look.outlet)
@@ -67,6 +97,7 @@ def _row(call: GuestCall, look: LookUp) -> dict[str, Any]:
         "at": t.day_time(look.at_s, call.services.identity.utc_offset_min),
         "role": t("guest_data.looks.program", role=role) if program else role,
         "outlet": outlet.title if outlet is not None else "",
+        "gateway": look.gateway,
         "purpose": t(f"words.purpose.{look.purpose.value}"),
         "fields": ", ".join(t(f"words.field.{field.value}") for field in Field if field in look.fields),
         "way": t(f"guest_data.looks.way.{look.way.value}"),

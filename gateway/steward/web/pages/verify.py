@@ -25,7 +25,7 @@ _FAULTS = (
 )
 _FACTS = (
     *("kind", "who", "said", "what", "when", "how", "uses", "recipients", "controller", "number", "role", "outlet"),
-    *("purpose", "fields", "glass", "witness", "key"),
+    *("machine", "purpose", "fields", "glass", "witness", "key"),
     *("asked", "issued", "state", "gone", "waits", "kept", "machines", "ashore"),
 )
 _PLAIN = (

@@ -146,11 +146,13 @@
   const checkProof = async (proof) => {
     need(hasExactly(proof, ["schema", "row", "closed", "salt", "path", "checkpoint", "keys", "witness"]), "bent");
     const row = proof.row;
-    need(hasExactly(row, ROW) && Array.isArray(row.fields) && row.fields.every((each) => typeof each === "string"), "bent");
+    need(hasExactly(row, isObject(row) && "gateway" in row ? [...ROW, "gateway"] : ROW) && Array.isArray(row.fields) && row.fields.every((each) => typeof each === "string"), "bent");
     need(Array.isArray(proof.path) && proof.path.length < 63 && Array.isArray(proof.keys), "bent");
     need(proof.keys.length > 0 && proof.keys.length < 5, "unsigned");
     const words = [row.seq, row.at_s, row.role, row.outlet, row.outlet_kind, row.purpose, row.guest, row.fields, row.way];
-    const encoded = cbor([...words, unbase64(proof.closed, 32), row.logged_s]);
+    need(row.gateway !== "", "bent");
+    const elsewhere = row.gateway === undefined ? [] : [row.gateway];
+    const encoded = cbor([...words, unbase64(proof.closed, 32), row.logged_s, ...elsewhere]);
     const leaf = await sha256(Uint8Array.of(0), await sha256(unbase64(proof.salt, 32), encoded));
     const note = readNote(proof.checkpoint);
     const path = proof.path.map((each) => unbase64(each, 32));
@@ -163,6 +165,7 @@
       need(signatures.length > 0, "unsigned");
       for (const signature of signatures) need(await signedBy(key.public, signature, utf8.encode(note.text)), "unsigned");
       prints.push(await fingerprint(key.public));
+      need(given.fingerprint === prints[prints.length - 1], "bent");
     }
     return { kind: "lookup", prints, witnessed: await witnessed(proof.witness, note), body: row };
   };
@@ -179,7 +182,9 @@
       need(await signedBy(key.public, line.slice(8), utf8.encode(`cosignature/v1\ntime ${at}\n${note.text}`)), "unwitnessed");
       first = Math.min(first, at);
     }
-    return { at: first, print: await fingerprint(key.public) };
+    const print = await fingerprint(key.public);
+    need(witness.fingerprint === print && witness.at_s === first, "bent");
+    return { at: first, print };
   };
 
   const check = async (file) => {
@@ -227,6 +232,7 @@
       ["who", body.guest],
       ["role", word(`role.${body.role}`, body.role)],
       ["outlet", body.outlet],
+      ...(body.gateway === undefined ? [] : [["machine", body.gateway]]),
       ["purpose", word(`purpose.${body.purpose}`, body.purpose)],
       ["when", seconds(body.at_s)],
       ["fields", codes("field", body.fields)],
