@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.pages.pagekit import DESK, Browser, PageShip
@@ -162,6 +162,36 @@ async def test_an_emergency_is_reviewed_and_its_finding_stays(office: Office) ->
     assert "glass_reviewed" in answer.text
     await web.get("/privacy/desk")
     assert '<a href="/privacy/log?only=emergencies" class="">' in web.text
+
+
+async def test_a_finding_is_shown_when_its_guest_was_forgotten_and_not_a_word_more(office: Office) -> None:
+    web, seq, store = office.browser, await office.glass(), office.ship.services.store
+    await web.post(f"/privacy/glass/{seq}", finding="not_justified", words="nothing was wrong with her")
+    (made,) = await store.read(lambda tx: tx.look_ups(seq - 1, 1))
+    await web.get("/privacy/log?only=emergencies")
+    assert "Findings whose guests were forgotten" not in web.text
+    await store.write(lambda tx: (tx.drop_request_words(made.guest), tx.drop_look_contents(made.guest)))
+    await web.get("/privacy/log?only=emergencies")
+    assert "Findings whose guests were forgotten" in web.text
+    assert "Not justified" in web.text
+    for gone in (made.guest, made.guest[:6], "nothing was wrong", "fainted", f"/privacy/glass/{seq}"):
+        assert gone not in web.text
+    await web.get("/privacy/log?only=emergencies&role=safety")
+    assert "Findings whose guests were forgotten" not in web.text
+
+
+async def test_an_emergency_at_another_gateway_is_in_the_log_and_reviewed_here(office: Office) -> None:
+    web, store = office.browser, office.ship.services.store
+    own = await office.glass()
+    (made,) = await store.read(lambda tx: tx.look_ups(own - 1, 1))
+    there = replace(made, gateway="spa-2", reason="")
+    seq = (await store.write(lambda tx: tx.enter_peer_look(there, made.at_s))).seq
+    await web.get("/privacy/log?only=emergencies")
+    assert "· spa-2" in web.text
+    await web.get(f"/privacy/glass/{seq}")
+    assert "The reason is in the log of the gateway spa-2" in web.text
+    await web.follow(await web.post(f"/privacy/glass/{seq}", finding="justified", words="she had fainted there"))
+    assert "she had fainted there" in web.text
 
 
 async def test_what_is_no_emergency_is_not_reviewed(office: Office) -> None:

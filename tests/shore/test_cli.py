@@ -10,16 +10,21 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.shore.kit import NOW_S, Sender
+from tests.shore.orderkit import order, public
 from typer.testing import CliRunner, Result
 
 from steward.adapters.brokerrights import identity
 from steward.cli_shore import app
+from steward.cli_shore.common import run_write
 from steward.domain.batches import open_down
 from steward.domain.downs import Freezes, decode_freeze
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.shorebodies import decode_catalogue, decode_releases
+from steward.shore.arrivals import Arrival, keep
 from steward.shore.config import load
 from steward.shore.downs import message_of, newest
+from steward.shore.ordered import print_of, spaced
 from steward.shore.sqlite import SqliteShore
 
 BAND, GUEST = "04A1B2C3D4E5F6", "3f9c0a1b2c3d4e5f"
@@ -99,11 +104,29 @@ def test_a_bad_option_leaves_no_half_made_folder(tmp_path: Path) -> None:
 
 
 def test_ships_and_their_state_are_shown(operator: Operator) -> None:
-    assert operator.said("ship", "list") == "aurora: gw1, gw2\n"
+    assert operator.said("ship", "list") == "aurora: gw1, gw2\n  authority: not named\n"
     assert operator.said("ship", "add", "aurora", "--gateway", "gw1") == "aurora: nothing new\n"
     assert "never" in operator.said("status")
     assert "Kind" in operator.said("alarm", "list")
     assert operator.said("alarm", "clear", "garbage", "") == "0 cleared\n"
+
+
+def test_whose_orders_are_obeyed_is_said_and_shown(operator: Operator) -> None:
+    digits = print_of(public(1))
+    said = operator.said("ship", "authority", "aurora", "gw1", "--key", digits.upper())
+    assert said == "aurora: orders to forget a guest are obeyed from gw1; 0 had waited for that\n"
+    listed = f"aurora: gw1, gw2\n  authority: gw1, by the key {spaced(digits)}\n"
+    assert operator.said("ship", "list") == listed
+    settings = load(operator.file)
+    event = order(1, gateway="gw2")
+    run_write(settings, keep(Arrival(Sender([event], gateway="gw2").batch(1, (event,), 0), 99, NOW_S)))
+    assert "not obeyed: 00112233445566aa (aurora gw2, event 1 of epoch 100" in operator.said("erasures")
+    assert "no gateway gw9" in operator.run("ship", "authority", "aurora", "gw9", "--key", digits, fails=1).output
+    unfit = operator.run("ship", "authority", "aurora", "gw2", "--key", "4f0c", fails=1).output
+    assert "32 hex digits" in unfit
+    took_over = operator.said("ship", "authority", "aurora", "gw2", "--key", digits)
+    assert took_over.endswith("obeyed from gw2; 1 had waited for that\n")
+    assert "1 pending" in operator.said("erasures")
 
 
 def test_a_model_is_measured_and_a_catalogue_checked(operator: Operator, tmp_path: Path) -> None:
@@ -155,7 +178,7 @@ def test_a_copy_is_checked_and_comes_back(operator: Operator, tmp_path: Path) ->
     operator.run("ship", "add", "boreal", "--gateway", "gw1")
     before = operator.said("check-config")
     operator.run("restore", str(copy), "--yes")
-    assert operator.said("ship", "list") == "aurora: gw1, gw2\n"
+    assert operator.said("ship", "list") == "aurora: gw1, gw2\n  authority: not named\n"
     assert operator.said("check-config") != before  # the store has another name
     restored = operator.said("check-config")
     operator.run("restored")
@@ -166,7 +189,7 @@ def test_a_copy_is_checked_and_comes_back(operator: Operator, tmp_path: Path) ->
     operator.run("restore", str(copy), "--yes", fails=1)
     copy.write_bytes(b"something else entirely")
     operator.run("restore", str(copy), "--yes", fails=1)
-    assert operator.said("ship", "list") == "aurora: gw1, gw2\n"
+    assert operator.said("ship", "list") == "aurora: gw1, gw2\n  authority: not named\n"
     assert "the database itself" in operator.run("backup", str(load(operator.file).shore.database), fails=1).output
 
 

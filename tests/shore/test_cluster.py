@@ -12,16 +12,21 @@ from nats.aio.client import Client
 from tests.e2e.postgreskit import Cluster
 from tests.shore.kit import table
 from tests.shore.natskit import NatsCluster, running_nats
+from tests.shore.orderkit import GONE, named, order, reasons
 from tests.shore.rig import FLEET, Ashore, ShoreProcess, check_exact, eventually, prepare_shore, running_gateways
 
 from steward.adapters.brokerrights import identity
+from steward.domain.downs import decode_erasures
+from steward.domain.events import fact
 from steward.domain.ids import Uid
 from steward.shore import parts
 from steward.shore.cluster import STREAM
 from steward.shore.decisions import Signer, deny
+from steward.shore.ordered import Why
 from steward.shore.serve import ShoreService
 
 CHUNKS, CHUNK = 60, 40
+OTHER = "ffeeddccbbaa9988"
 pytestmark = pytest.mark.postgres
 
 
@@ -119,6 +124,37 @@ async def test_a_decision_reaches_gateways_of_a_cluster(tmp_path: Path, cluster:
                     return await services[1].shore.store.read(table(sql)) == [("gw1",), ("gw2",)]
 
                 await eventually(told)
+        finally:
+            for service in services:
+                await service.stop()
+
+
+async def test_an_order_to_forget_that_came_too_early_is_carried_out_by_a_cluster_once(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    async with running_nats(tmp_path, FLEET) as nats:
+        first, second = await two_nodes(tmp_path, nats, cluster.database())
+        services = await asyncio.gather(ShoreService.start(first.settings), ShoreService.start(second.settings))
+        stores = [service.shore.store for service in services]
+        try:
+            ways = {name: nats.mqtt(identity("aurora", name), number) for number, name in enumerate(FLEET["aurora"])}
+            async with running_gateways(ways, first) as ends:
+                for end, event in zip(ends, (order(1), order(1, OTHER, gateway="gw2")), strict=True):
+                    await end.store.write(
+                        lambda tx, made=event: tx.append_event(fact(made.type, made.at_s, **made.payload))
+                    )
+                    await end.until_delivered()
+                assert await reasons(stores[0]) == [Why.NOBODY, Why.NOBODY]
+                assert await named(stores[1]) == 1
+
+                async def is_told() -> bool:
+                    record = await ends[1].store.read(lambda tx: tx.down("erasures"))
+                    return record is not None and [each[:2] for each in decode_erasures(record.body)] == [(GONE, 2)]
+
+                await eventually(is_told)
+                assert await reasons(stores[0]) == [Why.GATEWAY]
+                issued = await stores[0].read(table("SELECT count(*) FROM down WHERE kind = 'erasures'"))
+                assert issued == [(1,)]
         finally:
             for service in services:
                 await service.stop()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.shore import kit
 from tests.shore.conftest import Reopen
-from tests.shore.kit import NOW_S, FixedClock, Sender, deliver, prepared, stored, table, wire
+from tests.shore.kit import NOW_S, FixedClock, Sender, deliver, stored, table, wire
+from tests.shore.orderkit import GONE, named, order
 from tests.shore.rig import eventually
 
 from steward.adapters.system import OsEntropy
@@ -31,7 +35,7 @@ from steward.shore.sqlite import SqliteShore
 from steward.shore.store import ShoreStore
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-GONE, OTHER = GuestRef("00112233445566aa"), GuestRef("ffeeddccbbaa9988")
+OTHER = GuestRef("ffeeddccbbaa9988")
 UID = "04A1B2C3D4E5F6"
 
 
@@ -47,9 +51,17 @@ def payload(ref: str, seq: int) -> dict[str, str | int]:
     return {"guest": ref, "uid": UID, "amount_minor": seq, "by": f"guest:{ref}"}
 
 
-def order(seq: int, ref: str = GONE, part: int = 2, epoch: int = 100) -> StoredEvent:
-    said: dict[str, str | int] = {"ref": ref, "certificate": "cert-1", "part": part}
-    return StoredEvent(epoch, seq, EventType.GUEST_ERASED, NOW_S + seq, said)
+async def prepared(empty: ShoreStore, **gateways: Sequence[str]) -> ShoreStore:
+    """A store of ships whose authority is their gw1."""
+    store = await kit.prepared(empty, **gateways)
+    for ship in gateways or ("aurora",):
+        await named(store, ship)
+    return store
+
+
+@pytest_asyncio.fixture
+async def store(empty: ShoreStore) -> ShoreStore:
+    return await prepared(empty)
 
 
 def forgetting(store: ShoreStore, folder: Path, told: list[str] | None = None) -> Forgetting:
@@ -123,7 +135,7 @@ async def test_what_comes_after_the_order_is_stored_emptied(store: ShoreStore, t
 async def test_an_erased_event_that_comes_again_as_it_was_stays_erased(store: ShoreStore, tmp_path: Path) -> None:
     ingest, sender = Ingest(store, FixedClock()), Sender(log(10))
     await deliver(ingest, sender)
-    await deliver(ingest, Sender([order(1)], gateway="gw2"))
+    await deliver(ingest, Sender([order(1, epoch=101)]))
     await forgetting(store, tmp_path).work()
     sender.covered = [0] * 5
     await deliver(ingest, sender)

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest_asyncio
 from tests.e2e.brokerkit import Broker, running_broker
+from tests.shore.orderkit import GONE
+from tests.shore.orderkit import named as name_authority
+from tests.shore.orderkit import order as signed
 from tests.shore.rig import GRANTS, Ashore, GatewayEnd, eventually, gateways, make_shore
 
 from steward.adapters.sqlite.connect import connect
 from steward.domain.downs import decode_erasures
 from steward.domain.events import EventType, fact, is_erased
-from steward.domain.ids import GuestRef
 from steward.ports import Tx
 from steward.shore import backup as copying
 from steward.shore.arrivals import events_in
 from steward.shore.downs import newest
 from steward.shore.serve import ShoreService
 
-GONE = GuestRef("00112233445566aa")
 AT_S = 1_800_000_000
 
 
@@ -41,7 +42,9 @@ def charges(tx: Tx) -> None:
 
 
 def order(tx: Tx) -> None:
-    tx.append_event(fact(EventType.GUEST_ERASED, AT_S + 99, ref=GONE, certificate="c-1", part=2))
+    """As gw1, the ship's folio authority, signs it."""
+    made = signed(1)
+    tx.append_event(fact(made.type, made.at_s, **made.payload))
 
 
 async def is_confirmed(end: GatewayEnd) -> bool:
@@ -65,6 +68,7 @@ async def test_the_ship_orders_shore_forgets_and_says_so_also_from_an_old_backup
 ) -> None:
     database = ashore.settings.shore.database
     service = await ShoreService.start(ashore.settings)
+    await name_authority(service.shore.store)
     async with gateways(broker, ashore, ("gw1", "gw2")) as ends:
         for end in ends:
             await end.store.write(charges)

@@ -14,6 +14,7 @@ from steward.adapters.memory import MemoryStore
 from steward.domain.batches import Batch
 from steward.domain.events import EventType
 from steward.domain.lookproof import check_proof, proof_of_json
+from steward.domain.lookwords import head_said
 from steward.domain.recipients import Projection
 from steward.domain.topics import TELEMETRY, class_of, down_topic
 from steward.domain.usecases import REGISTER
@@ -95,9 +96,13 @@ async def test_a_log_written_anew_is_found_ashore_and_told_aboard(empty: ShoreSt
     assert (await line.log.heads.state()).problem == "look_log_refused"
 
 
-async def test_a_head_goes_ashore_whole() -> None:
+async def test_a_head_goes_ashore_whole_but_for_what_is_for_the_ships_authority() -> None:
     log = LookLog()
     await log.look(2)
     await log.heads.sign()
     (event,) = await log.events(EventType.LOOK_HEAD_SIGNED)
-    assert Projection.by(REGISTER.shore_fields).of(event) == event
+    ashore = Projection.by(REGISTER.shore_fields).of(event)
+    assert {**ashore.payload, "peaks": event.payload["peaks"]} == dict(event.payload)
+    there, here = head_said(ashore.payload), head_said(event.payload)
+    assert here is not None
+    assert there == replace(here, peaks=())

@@ -333,6 +333,25 @@ def test_nor_do_two_processes(tmp_path: Path) -> None:
     assert (tmp_path / "spent").stat().st_mode & 0o777 == 0o600
 
 
+async def test_nobody_bears_more_than_one_voyage_s_budget_whatever_the_voyages_are_called(tmp_path: Path) -> None:
+    """Also with the clock set back in between: no question is older than the one before it."""
+    store, clock = await ship(agreeing=30), HandClock()
+    came_s = clock.now().unix_s + 100
+    await store.write(lambda tx: [tx.put_guest(guest(ref_of(n), not_before_s=came_s)) for n in range(1, 11)])
+
+    async def counted(voyage: str) -> int:
+        noise, settings = NoNoise(), replace(SETTINGS, voyage=voyage, budget_milli=500)
+        book = SpentFile(tmp_path / "spent")
+        await AggregateService(store, clock, noise, book, settings).ask("guests_by_kind", "token 1")
+        return noise.seen[0][0][0]
+
+    assert [await counted("v1"), await counted("v2")] == [30, 30]
+    clock.step(200)
+    assert await counted("v3") == 10  # who came since: the others have borne two of 250
+    clock.step(-10 * 365 * 86_400)
+    assert [await counted("v4"), await counted("v5")] == [10, 0]
+
+
 async def test_a_fault_after_paying_costs_the_budget_and_gives_no_answer(tmp_path: Path) -> None:
     store = await ship(agreeing=30)
 
@@ -394,6 +413,15 @@ def test_a_damaged_account_answers_nothing_more(tmp_path: Path, text: str) -> No
     (tmp_path / "spent").write_text(text)
     with pytest.raises(StoreUnavailable, match="line 1"):
         SpentFile(tmp_path / "spent").spend(Spent("v1", "q", 1, 1, "t"), 1000, 0)
+
+
+def test_what_is_spent_is_on_disk_before_anybody_is_told_that_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda _descriptor: synced.append((tmp_path / "spent").read_text()))
+    SpentFile(tmp_path / "spent").spend(Spent("v1", "q", 900, 1, "t"), 1000, 0)
+    assert [json.loads(text)["cost_milli"] for text in synced] == [900]
 
 
 def test_another_voyage_has_a_budget_of_its_own(tmp_path: Path) -> None:

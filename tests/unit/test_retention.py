@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from tests.unit.moneykit import HandClock
-from tests.unit.servicekit import ASE, BARKEEPER, END_S, KIRA, Deck, guest, profile
+from tests.unit.moneykit import HandClock, ring
+from tests.unit.servicekit import ASE, BARKEEPER, END_S, KIRA, MEDIC, Deck, guest, profile
 
 from steward.domain.events import EventType, fact, is_erased
 from steward.domain.ids import GuestRef
-from steward.domain.retention import DAY_S, JUMP_MAX_S, EventRule, Part, PartRule, Rule
+from steward.domain.retention import DAY_S, JUMP_MAX_S, EventRule, Part, PartRule, Rule, days_of_all, rules_of
+from steward.domain.usecases import REGISTER
+from steward.domain.viewing import Field, Way, look_at
 from steward.errors import Refused
 from steward.ports import Store, Tx
+from steward.ports.privacy import Finding, GlassReview
 from steward.services.clockmark import last_time, set_mark
+from steward.services.erasure import BY_OFFICER, ErasureService, Scene
 from steward.services.retention import BATCHES_MAX, GUESTS_AT_ONCE, ROWS_AT_ONCE, RetentionService, read_passage
 
 PROFILES = PartRule(Part.PROFILE, 30)
@@ -248,3 +252,40 @@ async def test_allergies_go_by_their_own_shorter_time(deck: Deck) -> None:
     await days(deck, service, 12)
     assert await has_profile(deck.store)
     assert await runs(deck) == [("health", 1)]  # Åse has none
+
+
+async def test_an_emergencys_words_go_with_the_guest_and_its_finding_a_year_after_it_was_made(deck: Deck) -> None:
+    """By the register's own times, from the emergency to the end."""
+    erasures = ErasureService(deck.store, deck.clock, ring(), Scene("aurora", "gw1"))
+
+    async def forget(ref: GuestRef) -> object:
+        return await erasures.erase(ref, BY_OFFICER)
+
+    rules = rules_of(REGISTER)
+    service = RetentionService(deck.store, deck.clock, rules, (), last_time, forget, days_of_all(REGISTER))
+    glass = look_at(MEDIC, KIRA, {Field.ALLERGIES}, deck.clock.unix_s, way=Way.BROKE_GLASS, reason="fainted")
+
+    def review(tx: Tx) -> int:
+        look = tx.log_look_up(glass)
+        words = tx.seal(KIRA, "glass_review", b"she had fainted")
+        tx.put_review(GlassReview(look.seq, "officer", deck.clock.unix_s, Finding.JUSTIFIED, words))
+        return look.seq
+
+    seq, made_s = await deck.store.write(review), deck.clock.unix_s
+
+    async def kept() -> GlassReview | None:
+        return (await deck.store.read(lambda tx: tx.reviews([seq]))).get(seq)
+
+    await service.sweep()
+    await days(deck, service, 94)  # five aboard, and 89
+    known = await kept()
+    assert known is not None
+    assert known.words
+    await days(deck, service, 2)
+    assert await kept() == GlassReview(seq, "officer", made_s, Finding.JUSTIFIED, b"")
+    assert await deck.store.read(lambda tx: tx.unreviewed_glass()) == 0
+    await days(deck, service, 365 - 96)
+    assert await kept() is not None
+    await days(deck, service, 1)
+    assert await kept() is None
+    assert ("review", 1) in await runs(deck)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from steward.domain.events import EventType
-from steward.domain.retention import TABLES, EventRule, PartRule, days_of_all, rules_of
+from steward.domain.retention import TABLES, EventRule, Part, PartRule, days_of_all, rules_of
 from steward.domain.usecase_shapes import Register, Since
 from steward.domain.usecases import REGISTER
 
@@ -82,6 +82,13 @@ def test_a_time_counted_from_the_stay_waits_for_the_stay() -> None:
         for type_ in group.event_types:
             assert rules[type_].days >= group.keep.days
             assert rules[type_].by_stay or group.keep.since is not Since.STAY, type_
+
+
+def test_a_finding_about_an_emergency_outlives_its_words_by_what_the_register_says() -> None:
+    (rule,) = [rule for rule in rules_of(REGISTER) if isinstance(rule, PartRule) and rule.part is Part.REVIEW]
+    assert (rule.days, rule.aged) == (365, True)
+    (words,) = [group for _, group in REGISTER.groups() if "glass_review.words" in group.columns]
+    assert (words.keep.since, words.keep.days) == (Since.STAY, days_of_all(REGISTER))
 
 
 def test_a_changed_register_changes_what_is_deleted() -> None:

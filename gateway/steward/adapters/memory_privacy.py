@@ -139,10 +139,19 @@ class MemoryPrivacyTx(Tables):
     def reviews(self, looks: Collection[int]) -> Mapping[int, GlassReview]:
         return {look: self._privacy.reviews[look][1] for look in looks if look in self._privacy.reviews}
 
+    def reviews_alone(self, limit: int) -> Sequence[GlassReview]:
+        glass = self._glass()
+        alone = [review for _, review in self._privacy.reviews.values() if review.look not in glass]
+        return sorted(alone, key=lambda review: (-review.at_s, -review.look))[: max(limit, 0)]
+
+    def _glass(self) -> set[int]:
+        """Emergencies that can still be read."""
+        return {look.seq for look in self.look_ups(0, _ALL) if look.broke_glass}
+
     def unreviewed_glass(self) -> int:
         known = self._privacy.reviews
         closed = {look for look, (_, review) in known.items() if review.finding is not Finding.UNCLEAR}
-        return sum(look.broke_glass and look.seq not in closed for look in self.look_ups(0, _ALL))
+        return len(self._glass() - closed)
 
     # retention
 
@@ -173,6 +182,7 @@ class MemoryPrivacyTx(Tables):
             Part.SIGNAL: self._drop_signals,
             Part.COMPANY: lambda ref: self._drop(self._part(ContextState).companies, ref),
             Part.REQUEST: self._drop_requests,
+            Part.REVIEW: self._drop_reviews,
         }
         drops[part](ref)
         return count
@@ -199,6 +209,7 @@ class MemoryPrivacyTx(Tables):
             ],
             Part.COMPANY: lambda: [*context.companies],
             Part.REQUEST: lambda: [request.guest for request in self._privacy.requests.values()],
+            Part.REVIEW: lambda: [guest for guest, _ in self._privacy.reviews.values()],
             Part.LOOK_UP: lambda: [look.guest for look in self.look_ups(0, _ALL)],
         }
         counts: defaultdict[GuestRef, int] = defaultdict(int)
@@ -227,6 +238,11 @@ class MemoryPrivacyTx(Tables):
             self._drop(self._privacy.requests, id_)
             self._drop(self._privacy.steps, id_)
 
+    def _drop_reviews(self, ref: GuestRef) -> None:
+        reviews = self._privacy.reviews
+        for look in [look for look, (guest, _) in reviews.items() if guest == ref]:
+            self._drop(reviews, look)
+
     def drop_aged(self, part: Part, before_s: int, limit: int) -> int:
         table, old = self._aged(part, before_s)
         for key in old[: max(limit, 0)]:
@@ -241,11 +257,13 @@ class MemoryPrivacyTx(Tables):
     def _aged(self, part: Part, before_s: int) -> tuple[dict[Any, Any], list[Any]]:
         """The table, and the keys of what is older."""
         looks, offers, requests = self._part(LookUpState), self._part(ServiceState).offers, self._privacy.requests
+        glass = self._glass() if part is Part.REVIEW else set()
         tables: Mapping[Part, tuple[dict[Any, Any], Callable[[Any], int | None]]] = {
             Part.NOTE: (looks.notes, lambda note: note.at_s),
             Part.CASE: (looks.cases, lambda case: case.opened_s if case.closed_s is None else case.closed_s),
             Part.OFFER: (offers, lambda offer: offer.at_s),
             Part.REQUEST: (requests, lambda request: request.closed_s),
+            Part.REVIEW: (self._privacy.reviews, lambda row: None if row[1].look in glass else row[1].at_s),
         }
         table, time = tables[part]
         return table, [key for key, row in table.items() if (at_s := time(row)) is not None and at_s < before_s]
@@ -324,6 +342,7 @@ def _is_wanted(look: LookUp, query: LookQuery) -> bool:
         and query.purpose in (None, look.purpose)
         and query.from_s <= look.at_s < query.to_s
         and (look.broke_glass or not query.only_glass)
+        and query.gateway in (None, look.gateway)
     )
 
 

@@ -15,6 +15,7 @@ from steward.errors import ConfigError
 from steward.shore.alarms import AlarmKind, clear
 from steward.shore.alarms import alarms as read_alarms
 from steward.shore.fleet import fleet
+from steward.shore.ordered import authorities, name_authority, spaced
 from steward.shore.parts import FLEET_HINT
 from steward.shore.registry import add_ship
 from steward.shore.view import duration, size
@@ -72,6 +73,29 @@ def ship_add(
         typer.echo(f"{ship}: {', '.join(added)} added" if added else f"{ship}: nothing new")
 
 
+@ships.command("authority")
+def ship_authority(
+    ship: ShipArgument,
+    gateway: Annotated[str, typer.Argument(metavar="GATEWAY", help="The ship's folio authority.", show_default=False)],
+    key: Annotated[
+        str, typer.Option("--key", help="Its key, by the fingerprint that `steward keys show` prints aboard.")
+    ],
+    file: ConfigOption = CONFIG_DEFAULT,
+) -> None:
+    """Say whose orders to forget a guest are obeyed: this gateway's, signed by this key, and no other's.
+
+    The keys of later voyages follow by themselves: one that is known vouches for the next. Say it again when another
+    gateway takes the authority over, or when the ship has begun new key files. What waited for this is carried out.
+
+    \b
+    Example:
+      steward shore ship authority aurora gw1 --key "4f0c 91d2 0b5e 6a77 c3f1 88ad 2e90 5b3c"
+    """
+    with plain_errors():
+        obeyed = run_write(load(file), name_authority(ship, gateway, key, SystemClock().now().unix_s))
+        typer.echo(f"{ship}: orders to forget a guest are obeyed from {gateway}; {obeyed} had waited for that")
+
+
 @ships.command("list")
 def ship_list(file: ConfigOption = CONFIG_DEFAULT) -> None:
     """Show who may send.
@@ -81,8 +105,15 @@ def ship_list(file: ConfigOption = CONFIG_DEFAULT) -> None:
       steward shore ship list
     """
     with plain_errors():
-        for ship in run_read(load(file), fleet(SystemClock().now().unix_s)).ships:
+        settings = load(file)
+        named = run_read(settings, authorities())
+        for ship in run_read(settings, fleet(SystemClock().now().unix_s)).ships:
+            authority = named.get(ship.ship)
             typer.echo(f"{ship.ship}: {', '.join(line.gateway for line in ship.gateways)}")
+            keys = "" if authority is None else ", ".join(spaced(key) for key in authority.keys)
+            typer.echo(
+                f"  authority: {'not named' if authority is None else f'{authority.gateway}, by the key {keys}'}"
+            )
 
 
 def nats_users(file: ConfigOption = CONFIG_DEFAULT) -> None:

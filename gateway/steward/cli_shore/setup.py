@@ -102,6 +102,7 @@ def init(
             f"{folder}: settings, signing key, two tokens and an empty fleet are made.\n"
             f"Add:     steward shore ship add SHIP --gateway gw1 --config {path}\n"
             f"Tell:    steward shore key --config {path} (for the gateways' [link] shore_keys)\n"
+            f"Name:    steward shore ship authority SHIP gw1 --key FINGERPRINT --config {path} (steward keys show)\n"
             f"Start:   steward shore run --config {path}\n"
             f"Tokens:  {folder / FIRST_TOKENS} (delete it once they are where they belong)\n"
             f"Keep:    shore-key.sealed and passphrase, in two different safes"

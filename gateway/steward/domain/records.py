@@ -12,15 +12,17 @@ from types import MappingProxyType
 
 LOOK_HEAD = "look-head"
 LOOK_HEAD_START = b"steward/"  # the origin line of a head
+ERASURE_ORDER = "erasure-order"  # an event takes it ashore: nobody has one as a file
 
 _CONTEXTS: Mapping[str, bytes] = MappingProxyType(
     {
         "receipt": b"steward-receipt-v1\0",
         "erasure": b"steward-erasure-v1\0",
         "incident": b"steward-incident-v1\0",
+        ERASURE_ORDER: b"steward-erasure-order-v1\0",
     }
 )
-KINDS = (LOOK_HEAD, *_CONTEXTS)
+KINDS = (LOOK_HEAD, "receipt", "erasure", "incident")  # that people are given
 
 
 def record_input(kind: str, message: bytes) -> bytes:
@@ -30,7 +32,7 @@ def record_input(kind: str, message: bytes) -> bytes:
             raise ValueError(f"a {LOOK_HEAD} begins with {LOOK_HEAD_START!r}")
         return message
     if kind not in _CONTEXTS:
-        raise ValueError(f"{kind} is no kind of signed record: one of {', '.join(KINDS)}")
+        raise ValueError(f"{kind} is no kind of signed record: one of {', '.join((*KINDS, ERASURE_ORDER))}")
     return _CONTEXTS[kind] + message
 
 

@@ -36,11 +36,12 @@ class Part(StrEnum):
     SIGNAL = "signal"
     COMPANY = "company"
     REQUEST = "request"
+    REVIEW = "review"  # the finding about an emergency; its words go with the guest
     LOOK_UP = "look_up"  # what a row says; that there was one stays in the tree
 
 
 # What has a time of its own, row by row; of everything else the end of the stay counts.
-AGED = frozenset({Part.NOTE, Part.CASE, Part.OFFER, Part.REQUEST})
+AGED = frozenset({Part.NOTE, Part.CASE, Part.OFFER, Part.REQUEST, Part.REVIEW})
 # The tables, or the column, that each part is made of: the register says how long a table's columns are kept.
 TABLES: Mapping[Part, frozenset[str]] = MappingProxyType(
     {
@@ -55,6 +56,7 @@ TABLES: Mapping[Part, frozenset[str]] = MappingProxyType(
         Part.SIGNAL: frozenset({"signal_switch", "signal_change"}),
         Part.COMPANY: frozenset({"stay_company"}),
         Part.REQUEST: frozenset({"request", "request_step"}),
+        Part.REVIEW: frozenset({"glass_review.finding"}),
         Part.LOOK_UP: frozenset({"look_up"}),
     }
 )

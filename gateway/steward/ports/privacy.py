@@ -36,7 +36,10 @@ class GlassReview:
 
 @dataclass(frozen=True, slots=True)
 class LookQuery:
-    """Which look-ups are wanted; None and empty ask for nothing. Times are from, and up to but not at."""
+    """Which look-ups are wanted; None and empty ask for nothing. Times are from, and up to but not at.
+
+    gateway: only those that were made at this other gateway; empty: here.
+    """
 
     guest: GuestRef | None = None
     actor: str = ""
@@ -45,6 +48,7 @@ class LookQuery:
     from_s: int = 0
     to_s: int = 2**53
     only_glass: bool = False
+    gateway: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,10 @@ class PrivacyTx(Protocol):
         ...
 
     def reviews(self, looks: Collection[int]) -> Mapping[int, GlassReview]: ...
+    def reviews_alone(self, limit: int) -> Sequence[GlassReview]:
+        """Of emergencies whose look says nothing any more, because its guest was forgotten; newest first."""
+        ...
+
     def unreviewed_glass(self) -> int:
         """How many broken glasses nobody has come to a finding about."""
         ...

@@ -2,16 +2,19 @@
 
 The cost is written down before anybody is looked at; a fault afterwards costs the budget and not a guest. Guests are
 read a few at a time. Whoever has taken consent back meanwhile is left out in the transaction in which the noise is
-drawn and the answer recorded, so no answer is made with somebody who had said no by then.
+drawn and the answer recorded, so no answer is made with somebody who had said no by then. A guest who was aboard for
+questions of several voyages bears the budget of one: whoever has borne that much is counted no more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from types import MappingProxyType
 
 from steward.domain.aggregates import (
@@ -32,6 +35,7 @@ from steward.domain.aggregates import (
 )
 from steward.domain.consent import ConsentPurpose
 from steward.domain.events import EventType, fact
+from steward.domain.guests import Guest
 from steward.domain.holdout import VOYAGE_DEFAULT
 from steward.domain.ids import GuestRef, OutletId
 from steward.domain.ledger import is_currency
@@ -165,16 +169,33 @@ class AggregateService:
             return sorted(set(found))[:GROUPS_MAX]
         return _FIXED[question.over] or sorted(self._settings.outlets)
 
+    def _may_count(self, guest: Guest, borne: _Borne) -> bool:
+        """The question that is being asked is paid for already."""
+        return not guest.crew and borne.since(guest.not_before_s) <= self._settings.budget_milli
+
     async def _contributions(
         self, question: Question, terms: Terms, groups: frozenset[str]
     ) -> dict[GuestRef, Mapping[str, int]]:
         """By guest; a few in one reading, so that nothing else waits."""
-        refs = await self._store.read(lambda tx: [guest.ref for guest in tx.guests() if not guest.crew])
+        borne = _Borne(await asyncio.to_thread(self._book.spent))
+        refs = await self._store.read(lambda tx: [guest.ref for guest in tx.guests() if self._may_count(guest, borne)])
         found: dict[GuestRef, Mapping[str, int]] = {}
         for at in range(0, len(refs), GUESTS_PER_READ):
             part = refs[at : at + GUESTS_PER_READ]
             found |= await self._store.read(partial(_read, part, question, terms, groups))
         return found
+
+
+class _Borne:
+    """What was asked so far, of all voyages. A clock that was set back makes no question older than the one before."""
+
+    def __init__(self, asked: Sequence[Spent]) -> None:
+        self._times = list(accumulate((spent.at_s for spent in asked), max))
+        self._sums = [0, *accumulate(spent.cost_milli for spent in asked)]
+
+    def since(self, unix_s: int) -> int:
+        """What all of it cost whoever came aboard then."""
+        return self._sums[-1] - self._sums[bisect_left(self._times, unix_s)]
 
 
 _FIXED: Mapping[Over, Sequence[str]] = MappingProxyType({Over.HOUR: HOURS, Over.KIND: KINDS, Over.OUTLET: ()})

@@ -30,6 +30,7 @@ from steward.domain.erasure import (
     confirmed_ashore,
     waits,
 )
+from steward.domain.erasureorder import OrderSaid
 from steward.domain.guests import BandState, Guest
 from steward.domain.ids import GuestRef
 from steward.domain.ledger import guest_account
@@ -45,6 +46,8 @@ from steward.services.folioarchive import keep_papers, papers_of, sweep_archives
 from steward.services.forgetting import append_erased, destroy, finish_obeying, has_all, object_to_all
 from steward.services.lookups import guest_in
 from steward.services.requests import close_in
+from steward.services.retention import read_passage
+from steward.services.shoreorder import signed_order
 
 _LOG = logging.getLogger(__name__)
 LOOK_EVERY_S = 60.0
@@ -178,9 +181,10 @@ class ErasureService:
                 if await self._store.read(partial(self._is_due, erasure=erasure, now_s=clock.unix_s, ok=clock.trusted)):
                     further += await self._store.write(step)
             after = waiting[-1].ref
-        over = await self._store.read(lambda tx: tx.archive_keys_before(clock.unix_s))
-        if over and clock.trusted:
-            gone = await self._store.write(partial(sweep_archives, now_s=clock.unix_s))
+        passage = await self._store.read(read_passage)  # retention's own time: no clock that was set ahead ends papers
+        over_s = 0 if passage is None else passage.mark_s
+        if await self._store.read(lambda tx: tx.archive_keys_before(over_s)):
+            gone = await self._store.write(partial(sweep_archives, now_s=over_s))
             _LOG.info("erasure.papers_over count=%d", gone)
         return further
 
@@ -259,7 +263,7 @@ class ErasureService:
         if untracked is None or not untracked.on:
             version, at_s = (1, now_s) if untracked is None else (untracked.version + 1, max(now_s, untracked.at_s + 1))
             tx.put_untracked(Untracked(ref, True, at_s, version))
-        append_erased(tx, erased, Part.OPTIONAL, now_s, self._scene.gateway)
+        self._append(tx, erased, Part.OPTIONAL, now_s)
         return erased
 
     def _all_of(self, tx: Tx, guest: Guest, erasure: Erasure, now_s: int) -> Erasure:
@@ -275,7 +279,7 @@ class ErasureService:
         kept = [*folio, *marked, Keeping(Kept.LOOK_LEAVES), Keeping(Kept.PROOF)]
         erased = carried_out(erasure, done, (), kept)
         tx.put_erasure(erased)
-        append_erased(tx, erased, Part.ALL, now_s, self._scene.gateway)
+        self._append(tx, erased, Part.ALL, now_s)
         return erased
 
     def _again(self, tx: Tx, ref: GuestRef, now_s: int) -> bool:
@@ -295,8 +299,14 @@ class ErasureService:
         kept = (*(keeping for keeping in erasure.kept if keeping.what is not Kept.STAY), Keeping(Kept.PROOF))
         again = replace(carried_out(erasure, done, (), kept), again_s=now_s, wanted=Part.ALL, mark=None)
         tx.put_erasure(again)
-        append_erased(tx, again, Part.ALL, now_s, self._scene.gateway)
+        self._append(tx, again, Part.ALL, now_s)
         return True
+
+    def _append(self, tx: Tx, erasure: Erasure, part: Part, now_s: int) -> None:
+        """The event; an order that shore obeys if this is the ship's folio authority."""
+        scene, said = self._scene, OrderSaid(erasure.ref, part, erasure.certificate, now_s)
+        order = None if scene.follows else signed_order(self._keyring, said, scene.ship, scene.gateway)
+        append_erased(tx, erasure, part, now_s, scene.gateway, order)
 
 
 def standing_of(tx: Tx, guest: Guest) -> Standing:
@@ -333,7 +343,7 @@ def _check_may(tx: Tx, guest: Guest, by: str, parent: GuestRef | None) -> None:
         raise Refused("crew_member", "crew are not erased as guests are: their employer keeps their data")
     if parent is not None:
         check_speaks_for(tx, parent, guest.ref)
-    elif guest.child and by == BY_GUEST:
+    elif guest.child and by in (BY_GUEST, BY_DESK):
         raise Refused(PARENT_NEEDED, "a child is forgotten when an adult of the same booking asks for it")
 
 

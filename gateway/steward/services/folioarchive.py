@@ -61,7 +61,7 @@ def papers_of(tx: Tx, ref: GuestRef) -> dict[str, Any]:
 
 
 def sweep_archives(tx: Tx, now_s: int) -> int:
-    """Destroy the papers whose time is over, with their keys; how many. The clock must be one that is believed."""
+    """Destroy the papers whose time is over, with their keys; how many. now_s: by retention's own time."""
     gone = 0
     for key in tx.archive_keys_before(now_s):
         gone += tx.drop_archives(key)

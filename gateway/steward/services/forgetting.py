@@ -138,13 +138,19 @@ def finish_obeying(tx: Tx, erasure: Erasure, gateway: str, now_s: int) -> bool:
     return True
 
 
-def append_erased(tx: Tx, erasure: Erasure, part: Part, now_s: int, gateway: str) -> None:
-    """Shore and the authority read this. It names the guest under no key that is sealed."""
+def append_erased(
+    tx: Tx, erasure: Erasure, part: Part, now_s: int, gateway: str, order: Mapping[str, Scalar] | None = None
+) -> None:
+    """Shore and the authority read this. It names the guest under no key that is sealed.
+
+    order: what makes it an order that shore obeys; None: the word of a gateway that has done its part.
+    """
     payload: dict[str, Scalar] = {
         "ref": erasure.ref,
         "certificate": erasure.certificate,
         "part": int(part),
         "gateway": gateway,
+        **(order or {}),
     }
     tx.append_event(fact(EventType.GUEST_ERASED, now_s, **payload))
 

@@ -78,6 +78,10 @@ class OfficerDesk:
 
         return await self._store.read(work)
 
+    async def reviewed_alone(self) -> Sequence[GlassReview]:
+        """Findings about emergencies of which the log says nothing any more, newest first."""
+        return await self._store.read(lambda tx: tx.reviews_alone(LOOKS_SHOWN))
+
     async def patterns(self) -> Sequence[ActorLooks]:
         """Who looked at most guests in the last day."""
         now_s = self._clock.now().unix_s

@@ -17,6 +17,7 @@ class AlarmKind(StrEnum):
     DIGEST = "digest"  # a gateway's digest over its events is not ours
     LOST = "lost"  # a gateway restored from a backup no longer has events that never came
     GARBAGE = "garbage"  # bytes that are no batch, or a batch under another's topic
+    ERASURE = "erasure"  # an order to forget a guest that is not obeyed
     LOOK_LOG = "look_log"  # a ship's look-up log does not extend what was witnessed of it
     UNREGISTERED = "unregistered"  # a ship or gateway that nobody added
 

@@ -22,7 +22,8 @@ from steward.domain.topics import CLASS_WORDS, DOWN_KINDS
 from steward.errors import StoreUnavailable
 from steward.shore.aggregates import take_answers
 from steward.shore.alarms import AlarmKind, raise_alarm
-from steward.shore.erasure import take_orders, without_erased
+from steward.shore.erasure import without_erased
+from steward.shore.ordered import take_orders
 from steward.shore.registry import boot
 from steward.shore.script import Script, among, change, change_many, first, insert_many, one, rows
 from steward.shore.witness import note_heads
@@ -114,7 +115,7 @@ def keep(arrival: Arrival) -> Script[Kept]:
     stream = replace(taken.stream, count=before.count + len(found.new))
     yield from insert_many("event", _EVENT, [_row(batch, event) for event in found.new])
     yield from change_many(_NARROW, [(payload_of(event), *key, event.seq) for event in found.lesser])
-    yield from take_orders(batch.ship, found.new)
+    yield from take_orders(batch, found.new, now_s)
     yield from take_answers(batch.ship, batch.gateway, found.new)
     yield from note_heads(batch, found.new)
     yield from change_many(_APPLIED, [row for event in found.new for row in _applied(batch, event)])

@@ -1,9 +1,10 @@
 """Forgetting a guest ashore, by the ship's order, and saying so: what remains is that somebody was forgotten.
 
-The order is an event of the ship (GUEST_ERASED). Taking it in keeps it, and from then on no event that names the guest
-is stored with what it says. What was stored before is emptied in small transactions, each under the lock of the
-gateway whose log it walks: a batch that was being stored when the order came is finished before, so nothing slips by.
-Decisions about the guest leave the newest lists, and the older ones go. Then the ship is told, over the signed link.
+The order is an event of the ship's folio authority (GUEST_ERASED); ordered.py says which are obeyed. Once it is kept,
+no event that names the guest is stored with what it says. What was stored before is emptied in small transactions, each
+under the lock of the gateway whose log it walks: a batch that was being stored when the order came is finished before,
+so nothing slips by. Decisions about the guest leave the newest lists, and the older ones go. Then the ship is told,
+over the signed link.
 
 A backup from before the order does not know it. So orders are also kept in a file beside the database, which no
 backup holds, and are carried out again at the next start; besides, gateways send again whatever a restored store has
@@ -15,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from steward.domain.downs import ERASURE_PARTS, ERASURES_MAX, decode_freeze, encode_erasures, encode_freeze
+from steward.domain.downs import ERASURES_MAX, decode_freeze, encode_erasures, encode_freeze
 from steward.domain.events import ERASED_PAYLOAD, EventType, StoredEvent
 from steward.domain.ids import GuestRef
 from steward.domain.shorebodies import decode_consents, encode_consents
@@ -30,6 +31,7 @@ from steward.domain.topics import consent_kind
 from steward.ports import Clock
 from steward.shore.downs import forget_older, issue, newest_body
 from steward.shore.erasedfile import ErasedFile, Order
+from steward.shore.ordered import is_late, keep_orders, tell_late
 from steward.shore.script import Script, among, change, change_many, one, rows
 from steward.shore.store import ShoreStore
 
@@ -39,14 +41,9 @@ BY = "erasure"
 CHUNK_EVENTS = 2000  # in one transaction
 ORDERS_MAX = 500  # carried out in one walk
 EVERY_S = 5.0
-CERTIFICATE_MAX = 64
 _REF = re.compile(r"[0-9a-f]{16}")
 _ERASED = cbor2.dumps(dict(ERASED_PAYLOAD), canonical=True)
 
-_ORDER = (
-    "INSERT INTO erasure (ship, ref, part, certificate, ordered_s) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (ship, ref, part) DO NOTHING"
-)
 _ALL = "SELECT ship, ref, part, certificate, ordered_s FROM erasure ORDER BY ship, ref, part"
 _PENDING = "SELECT ref, part FROM erasure WHERE ship = ? AND done_s IS NULL ORDER BY ordered_s, ref, part LIMIT ?"
 _SHIPS = "SELECT DISTINCT ship FROM erasure WHERE done_s IS NULL ORDER BY ship"
@@ -79,20 +76,6 @@ class Erasure:
     done_s: int | None
 
 
-# Taking orders in
-
-
-def take_orders(ship: str, events: Iterable[StoredEvent]) -> Script[None]:
-    """Keep the orders among new events of a ship. One that cannot be one is stored like any event, and not obeyed."""
-    orders = [order for event in events for order in _orders(ship, event)]
-    yield from keep_orders(orders)
-
-
-def keep_orders(orders: Sequence[Order]) -> Script[None]:
-    """Those that are known already stay as they are."""
-    yield from change_many(_ORDER, [(o.ship, o.ref, o.part, o.certificate, o.ordered_s) for o in orders])
-
-
 def without_erased(ship: str, events: Sequence[StoredEvent]) -> Script[list[StoredEvent]]:
     """The same events, those emptied that name a guest who is to be forgotten."""
     named = {text for event in events for text in _named(event)}
@@ -103,19 +86,6 @@ def without_erased(ship: str, events: Sequence[StoredEvent]) -> Script[list[Stor
     if not gone:
         return list(events)
     return [replace(event, payload=ERASED_PAYLOAD) if gone.intersection(_named(event)) else event for event in events]
-
-
-def _orders(ship: str, event: StoredEvent) -> Iterator[Order]:
-    if event.type is not EventType.GUEST_ERASED:
-        return
-    match dict(event.payload):
-        case {"ref": str(ref), "part": int(part), "certificate": str(certificate)} if (
-            _REF.fullmatch(ref)
-            and part in ERASURE_PARTS
-            and len(certificate) <= CERTIFICATE_MAX
-            and certificate.isprintable()
-        ):
-            yield Order(ship, GuestRef(ref), int(part), certificate, event.at_s)
 
 
 def _named(event: StoredEvent) -> Iterator[str]:
@@ -259,9 +229,11 @@ class Forgetting:
         return len(lost)
 
     async def work(self) -> int:
-        """Carry out what is pending; how many orders that was."""
-        done = 0
+        """Carry out what is pending, and tell what was never ordered; how many orders were carried out."""
+        done, now_s = 0, self._clock.now().unix_s
         await self._keep()
+        if await self._store.read(is_late(now_s)):
+            await self._store.write(tell_late(now_s))
         for ship in await self._store.read(pending_ships()):
             done += await self._of_ship(ship)
         if done:

@@ -9,7 +9,7 @@ from steward.shore.script import Script
 
 T = TypeVar("T")
 
-SCHEMA_SCRIPTS = ("schema_v1.sql", "schema_v2.sql", "schema_v3.sql")
+SCHEMA_SCRIPTS = ("schema_v1.sql", "schema_v2.sql", "schema_v3.sql", "schema_v4.sql")
 SCHEMA_VERSION = len(SCHEMA_SCRIPTS)
 
 

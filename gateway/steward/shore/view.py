@@ -37,6 +37,11 @@ _ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = MappingProxyType(
             "Messages that are no batch.",
             "Look at who may publish there, and whether the gateway runs a newer version than shore.",
         ),
+        AlarmKind.ERASURE: (
+            "An order to forget a guest is not carried out. It is kept.",
+            "Ask the ship. If its folio authority gave it: compare the key with the one that steward keys show prints "
+            "aboard, then: steward shore ship authority SHIP GATEWAY --key FINGERPRINT.",
+        ),
         AlarmKind.LOOK_LOG: (
             "A ship's log of who looked at whom is not the one that was witnessed.",
             "Ask its privacy officer to run steward verify log aboard. After a restore, compare what was lost.",

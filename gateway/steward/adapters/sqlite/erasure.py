@@ -72,7 +72,7 @@ KEPT_TABLES: Mapping[str, str] = MappingProxyType(
         "imported_guest": "a mark that says nothing: a passenger list that comes again brings nobody back",
         "look_up": "its rows are emptied, so that the log stays provable",
         "request": "the proof that a right was answered; its words are emptied",
-        "glass_review": "the proof that an emergency was looked into; its words are emptied",
+        "glass_review": "the proof that an emergency was looked into, for a year; its words are emptied",
         "key_destroyed": "so that the key stays destroyed",
         "erasure": "the proof that the guest was forgotten",
         "erasure_gateway": "the same, of each gateway",

@@ -49,7 +49,7 @@ DROP_REVIEW_WORDS = "UPDATE glass_review SET words = x'' WHERE guest = ? AND len
 _FOUND = """
 WHERE seq < ?1 AND (?2 IS NULL OR guest = ?2) AND (?3 = '' OR actor = ?3) AND (?4 = '' OR role = ?4)
 AND (?5 IS NULL OR purpose = ?5) AND at_s >= ?6 AND at_s < ?7 AND (?8 = 0 OR way = 'broke_glass')
-AND way <> 'erased' ORDER BY seq DESC LIMIT ?9
+AND (?9 IS NULL OR gateway = ?9) AND way <> 'erased' ORDER BY seq DESC LIMIT ?10
 """
 # Each of them has an index to walk: the planner cannot choose one from parameters that may be NULL.
 FIND_LOOKS = f"SELECT seq FROM look_up {_FOUND}"  # noqa: S608
@@ -69,6 +69,8 @@ INSERT INTO glass_review (look, by, at_s, finding, words, guest) VALUES (?1, ?2,
 ON CONFLICT (look) DO UPDATE SET by = ?2, at_s = ?3, finding = ?4, words = ?5
 """
 REVIEWS = select(_REVIEW, "FROM glass_review WHERE look IN (SELECT value FROM json_each(?))")
+_ALONE = "NOT EXISTS (SELECT 1 FROM look_up WHERE seq = look AND way = 'broke_glass')"
+REVIEWS_ALONE = select(_REVIEW, f"FROM glass_review WHERE {_ALONE} ORDER BY at_s DESC, look DESC LIMIT ?")
 UNREVIEWED = """
 SELECT count(*) FROM look_up AS l WHERE l.way = 'broke_glass'
 AND NOT EXISTS (SELECT 1 FROM glass_review AS r WHERE r.look = l.seq AND r.finding <> 'unclear')
@@ -110,6 +112,7 @@ _TABLES: Mapping[Part, tuple[tuple[str, str], ...]] = MappingProxyType(
         Part.SIGNAL: (("signal_switch", "guest"), ("signal_change", "guest")),
         Part.COMPANY: (("stay_company", "guest"),),
         Part.REQUEST: (("request", "guest"),),
+        Part.REVIEW: (("glass_review", "guest"),),
         Part.LOOK_UP: (("look_up", "guest"),),
     }
 )
@@ -138,19 +141,22 @@ DROP_PART = {
     for part, tables in _TABLES.items()
     if part is not Part.LOOK_UP
 }
-_AGED: Mapping[Part, tuple[str, str]] = MappingProxyType(
+# The table of each part, its key, and what is over. A finding goes no sooner than the look it is about: else that
+# emergency would wait for a review again.
+_AGED: Mapping[Part, tuple[str, str, str]] = MappingProxyType(
     {
-        Part.NOTE: ("note", "at_s"),
-        Part.CASE: ("recovery_case", "coalesce(closed_s, opened_s)"),
-        Part.OFFER: ("offer", "at_s"),
-        Part.REQUEST: ("request", "closed_s"),
+        Part.NOTE: ("note", "id", "at_s < ?"),
+        Part.CASE: ("recovery_case", "id", "coalesce(closed_s, opened_s) < ?"),
+        Part.OFFER: ("offer", "id", "at_s < ?"),
+        Part.REQUEST: ("request", "id", "closed_s < ?"),
+        Part.REVIEW: ("glass_review", "look", f"at_s < ? AND {_ALONE}"),
     }
 )
 DROP_AGED = {
-    part: f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {time} < ? LIMIT ?) RETURNING 1"  # noqa: S608
-    for part, (table, time) in _AGED.items()
+    part: f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {over} LIMIT ?) RETURNING 1"  # noqa: S608
+    for part, (table, key, over) in _AGED.items()
 }
-COUNT_AGED = {part: f"SELECT count(*) FROM {table} WHERE {time} < ?" for part, (table, time) in _AGED.items()}  # noqa: S608
+COUNT_AGED = {part: f"SELECT count(*) FROM {table} WHERE {over}" for part, (table, _, over) in _AGED.items()}  # noqa: S608
 
 
 class PrivacyTx(Statements):
@@ -202,7 +208,8 @@ class PrivacyTx(Statements):
         statement = FIND_LOOKS_OF_GUEST if query.guest else FIND_LOOKS_OF_ACTOR if query.actor else FIND_LOOKS
         purpose = None if query.purpose is None else query.purpose.value
         who = (query.guest, query.actor, query.role, purpose)
-        rows = self._all(statement, (before_seq, *who, query.from_s, query.to_s, query.only_glass, max(limit, 0)))
+        what = (query.from_s, query.to_s, query.only_glass, query.gateway)
+        rows = self._all(statement, (before_seq, *who, *what, max(limit, 0)))
         return [look for (seq,) in rows for look in self.look_ups(seq - 1, 1)]
 
     def looks_by_actor(self, from_s: int, to_s: int, limit: int) -> Sequence[ActorLooks]:
@@ -218,7 +225,10 @@ class PrivacyTx(Statements):
 
     def reviews(self, looks: Collection[int]) -> Mapping[int, GlassReview]:
         rows = self._all(REVIEWS, (json.dumps(sorted(looks)),))
-        return {look: GlassReview(look, by, at_s, Finding(found), words) for look, by, at_s, found, words in rows}
+        return {row[0]: _review(row) for row in rows}
+
+    def reviews_alone(self, limit: int) -> Sequence[GlassReview]:
+        return [_review(row) for row in self._all(REVIEWS_ALONE, (max(limit, 0),))]
 
     def unreviewed_glass(self) -> int:
         count: int = self._one(UNREVIEWED)[0]
@@ -314,6 +324,11 @@ def _request(row: Sequence[Any]) -> Request:
         closed_by=closed_by,
         linked=linked,
     )
+
+
+def _review(row: Sequence[Any]) -> GlassReview:
+    look, by, at_s, found, words = row
+    return GlassReview(look, by, at_s, Finding(found), words)
 
 
 def _incident(row: Sequence[Any]) -> Incident:
