@@ -41,18 +41,18 @@ def make_guest(
     follows: bool,
 ) -> GuestParts:
     """follows: another gateway of the ship is the authority, which alone keeps guests."""
-    path, places = config.gateway.guest_path, _places(config)
+    path, stations = config.gateway.guest_path, _stations(config)
     return GuestParts(
-        GuestAccess(store, clock, entropy, keyring, aes, pins, feed, path, places, follows),
+        GuestAccess(store, clock, entropy, keyring, aes, pins, feed, path, stations, follows),
         OwnBandService(store, clock, entropy, _desk(config)),
         OwnFolioService(store, clock, payments, settings),
         NoTrackingService(store, clock, follows),
     )
 
 
-def _places(config: Config) -> list[OutletId]:
-    """Outlets with a crew station here: its reader always tells who taps, a till's only while it asks for an amount."""
-    return [OutletId(str(reader.outlet)) for reader in config.readers if reader.purpose == "crew"]
+def _stations(config: Config) -> dict[str, OutletId]:
+    """The crew stations here: their readers always tell who taps, and nobody pays at them."""
+    return {reader.name: OutletId(str(reader.outlet)) for reader in config.readers if reader.purpose == "crew"}
 
 
 def _desk(config: Config) -> OutletId | None:

@@ -31,6 +31,7 @@ from steward.services.manifest import STAGED_TTL_S, ManifestService
 from steward.services.manifest_plan import Report
 from steward.services.manifest_write import Writer
 from steward.services.mydata import Correction, MyData
+from steward.services.notracking import NoTrackingService
 
 ZONES = {"gangway": 0, "pool": 3}
 UTC_OFFSET_S = 7200
@@ -468,6 +469,15 @@ async def test_company_is_as_the_file_says_and_as_a_later_one_corrects_it(desk: 
     told = [payload["fields"] for type_, payload in await desk.events() if type_ is EventType.PROFILE_SET]
     assert told[1:] == ["company"] * 3
     assert "family" not in str(await desk.events())
+
+
+@pytest.mark.parametrize("later", ["business", "family", ""])
+async def test_a_list_brings_no_company_back_to_who_is_not_tracked(desk: Desk, later: str) -> None:
+    await desk.take(guest(company="business"))
+    await NoTrackingService(desk.store, desk.clock).say((await desk.guest()).ref, True, "guest")
+    assert await company_of(desk) is None
+    assert [change for change in (await desk.take(guest(company=later))).changes if "company" in change.fields] == []
+    assert await company_of(desk) is None
 
 
 async def test_a_file_that_says_nothing_of_company_keeps_nothing_of_it_and_is_no_change(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx
-from tests.pages.pagekit import BAR, Browser, PageShip
+from tests.pages.pagekit import BAR, STATION, Browser, PageShip
 from tests.unit.moneykit import KEYS
 
 from bandwire import sdm
@@ -58,10 +58,10 @@ class Wearer:
         await phone.get("/me/prove?next=/me/band")
         return await phone.post("/me/prove/pin", pin=pin, next="/me/band")
 
-    def tap(self) -> None:
-        """What the bar's reader says once it has read this band."""
+    def tap(self, reader: str = STATION) -> None:
+        """What a reader at the bar says once it has read this band: the crew station's, or a till's."""
         now_s = self.ship.services.clock.now().unix_s
-        self.ship.services.feed.publish(BAR, Announcement(self.ref, now_s, "bar-1"))
+        self.ship.services.feed.publish(BAR, Announcement(self.ref, now_s, reader))
 
     async def band(self) -> Band:
         band = await self.ship.services.store.read(lambda tx: tx.band(self.uid_text))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.e2e.gatewaykit import aboard, prepare
+from tests.e2e.gatewaykit import aboard, prepare, prepare_store
 from tests.pages.pagekit import SETTINGS, PageShip
 from tests.pages.purserkit import Desk
 
@@ -42,6 +42,7 @@ tills = ["deck-1"]
 async def fleet_ship(folder: Path) -> AsyncIterator[PageShip]:
     """With its own broker, as in service; nobody ever connects to it."""
     tokens = prepare(folder, FLEET)
+    prepare_store(folder)
     async with aboard(folder, tokens) as running:
         yield PageShip(running)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 from tests.consentkit import agree
+from tests.e2e.gatewaykit import NO_CA, Aboard, aboard, prepare, prepare_store
 from tests.e2e.gatewaykit import SETTINGS as GATEWAY_SETTINGS
-from tests.e2e.gatewaykit import Aboard, aboard, prepare
 
 from steward.domain.catalogue import Catalogue, Item, ItemId
 from steward.domain.ids import GuestRef, OutletId, Uid
@@ -132,7 +132,7 @@ class PageShip:
     @asynccontextmanager
     async def browser(self, **headers: str) -> AsyncIterator[Browser]:
         base = str(self.aboard.client.base_url)
-        async with httpx.AsyncClient(base_url=base, timeout=40, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=base, timeout=40, headers=headers, verify=NO_CA) as client:
             yield Browser(client)
 
     async def crew(self, role: CrewRole, outlets: Sequence[OutletId] = (), pin: str = PIN) -> GuestRef:
@@ -202,6 +202,7 @@ class PageShip:
 @asynccontextmanager
 async def page_ship(folder: Path) -> AsyncIterator[PageShip]:
     tokens = prepare(folder, SETTINGS)
+    prepare_store(folder)
     async with aboard(folder, tokens) as running:
         ship = PageShip(running)
         await ship.services.store.write(lambda tx: tx.put_catalogue(catalogue()))

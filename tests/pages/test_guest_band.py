@@ -100,7 +100,7 @@ async def test_one_switch_says_no_to_everything_that_is_optional(ship: PageShip)
     async with phone(ship, alma) as browser:
         assert "Off: doors write down" in (await browser.get("/me/band")).text
         assert (await browser.post("/me/band/untracked")).headers["location"] == "/me/band"
-        assert "On: your movements are kept nowhere" in (await browser.get("/me/band")).text
+        assert "On: movements are kept nowhere" in (await browser.get("/me/band")).text
         assert await given(ship, alma.ref) == frozenset()
         assert (await browser.post("/me/band/tracked")).headers["location"] == "/me/prove?next=/me/band"
         assert await ship.services.no_tracking.is_on(alma.ref)

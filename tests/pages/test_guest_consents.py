@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from tests.pages.guestkit import Wearer, events, phone, wearer, worn
+from tests.pages.guestkit import PIN, Wearer, events, phone, wearer, worn
 from tests.pages.pagekit import BAR, Browser, PageShip, png
 
 from steward.domain.consent import ConsentPurpose, Said
@@ -144,6 +144,7 @@ async def test_a_form_that_is_not_ours_says_nothing(ship: PageShip, fields: dict
 async def family(ship: PageShip) -> tuple[Wearer, Wearer, Wearer]:
     """An adult and a child of one booking, and somebody else's adult."""
     adult_ref = await ship.aboard.guest(cabins=[5012], booking="R-fam")
+    await ship.services.checkin.set_pin(adult_ref, PIN)
     child_ref = await ship.aboard.guest(cabins=[5012], booking="R-fam", child=True)
     other = await wearer(ship, "Bo Other", cabin=6001)
     return await worn(ship, adult_ref), await worn(ship, child_ref), other
@@ -166,6 +167,7 @@ async def test_an_adult_of_the_booking_says_it_for_the_child(ship: PageShip) -> 
     path = f"/me/consents/children/{child.ref}"
     async with phone(ship, adult) as browser:
         assert path in (await browser.get("/me/consents")).text
+        await adult.prove(browser)
         assert await say(browser, "photo", "yes", path) == 303
         await browser.get(path)
         receipts = [
@@ -176,6 +178,38 @@ async def test_an_adult_of_the_booking_says_it_for_the_child(ship: PageShip) -> 
     assert {(each.guest, each.way) for each in receipts} == {(child.ref, "parent")}
     (event,) = await events(ship, EventType.CONSENT_GIVEN)
     assert (event.payload["guest"], event.payload["parent"]) == (child.ref, adult.ref)
+
+
+async def test_the_adults_band_alone_says_no_yes_for_the_child(ship: PageShip) -> None:
+    """A child can hold an adult's band to a phone: that is not the adult's word. To say no, it is enough."""
+    adult, child, _ = await family(ship)
+    path = f"/me/consents/children/{child.ref}"
+    async with phone(ship, adult) as browser:
+        await browser.get(path)
+        answer = await browser.post(path, purpose="photo", given="yes")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/me/prove?next={path}")
+        assert await given(ship, child.ref, PHOTO) is None
+        await browser.follow(answer)
+        answer = await browser.post("/me/prove/pin", pin=PIN, next=path)
+        assert answer.headers["location"] == path
+        assert await say(browser, "photo", "yes", path) == 303
+        assert await given(ship, child.ref, PHOTO) is True
+    async with phone(ship, adult) as browser:
+        assert await say(browser, "photo", "no", path) == 303
+    assert await given(ship, child.ref, PHOTO) is False
+
+
+async def test_the_receipt_of_a_child_is_its_own_adults(ship: PageShip) -> None:
+    adult, child, other = await family(ship)
+    path = f"/me/consents/children/{child.ref}"
+    async with phone(ship, adult) as browser:
+        assert await say(browser, "photo", "no", path) == 303
+        await browser.get(path)
+        (receipt,) = set(RECEIPTS.findall(browser.text))
+        assert (await browser.get(receipt)).status_code == 200
+    for stranger in (other, child):
+        async with phone(ship, stranger) as browser:
+            assert (await browser.get(receipt)).status_code == 404
 
 
 async def test_nobody_else_gets_at_a_child(ship: PageShip) -> None:
@@ -217,6 +251,18 @@ async def test_any_other_value_says_nothing(ship: PageShip, value: str) -> None:
     async with phone(ship, who, **{"Sec-GPC": value}) as browser:
         assert "Global Privacy Control" not in (await browser.get("/me/consents")).text
     assert await given(ship, who.ref, ASHORE) is True
+
+
+async def test_a_header_that_comes_twice_says_nothing(ship: PageShip) -> None:
+    """One of the two is not the browser's."""
+    who = await wearer(ship)
+    async with phone(ship, who) as browser:
+        for second in ("0", "1"):
+            twice = [("Accept", "text/html"), ("Sec-GPC", "1"), ("Sec-GPC", second)]
+            assert (await browser.client.get("/me", headers=twice)).status_code == 200
+        assert await ship.services.store.read(lambda tx: tx.browser_objection(who.ref)) is None
+        await browser.get("/me", **{"Sec-GPC": "1"})
+    assert await ship.services.store.read(lambda tx: tx.browser_objection(who.ref)) is not None
 
 
 async def test_receipts_are_files_of_json_ld(ship: PageShip) -> None:

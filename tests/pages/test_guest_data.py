@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from tests.pages.guestkit import Wearer, events, phone, wearer, worn
 from tests.pages.pagekit import BAR, Browser, PageShip, png
@@ -36,9 +39,9 @@ FORM = {"preferred_name": "Alma", "language": "nb", "allergen-nuts": "1", "diet-
 # Kept as lines of the ship's own records, or about guests only now and then: the page says that they are there, and the
 # export has them.
 RECORDS = {
-    *("check_in.passenger_list", "keys.doors", "keys.told_aboard", "muster.broken_glass", "suggestions.past"),
-    *("suggestions.moment", "measuring.decisions", "rights.erasures", "security.alerts", "security.incidents"),
-    "security.guest_keys",
+    *("check_in.passenger_list", "keys.doors", "keys.told_aboard", "muster.broken_glass", "muster.reviewed_glass"),
+    *("suggestions.past", "suggestions.moment", "measuring.decisions", "rights.erasures", "security.alerts"),
+    *("security.incidents", "security.guest_keys"),
 }
 
 
@@ -146,6 +149,28 @@ async def test_what_the_guest_corrects_is_written_down_as_their_word(ship: PageS
         "by": "guest",
         "explicit": True,
     }
+
+
+async def test_a_child_corrects_its_name_and_an_adult_says_what_it_cannot_eat(ship: PageShip) -> None:
+    ref = await ship.guest("Alma Example", allergies=[Allergen.NUTS], diet=[Diet.VEGAN])
+    guest = await ship.services.store.read(lambda tx: tx.guest(ref))
+    assert guest is not None
+    await ship.services.store.write(lambda tx: tx.put_guest(replace(guest, child=True)))
+    await ship.services.checkin.set_pin(ref, "2580")
+    who = await worn(ship, ref)
+    async with phone(ship, who) as browser:
+        await who.prove(browser)
+        page = (await browser.get("/me/correct")).text
+        assert 'type="checkbox"' not in page
+        shown = dict(re.findall(r'<input type="hidden" name="((?:allergen|diet)-[a-z]+)" value="(1)">', page))
+        assert shown == {"allergen-nuts": "1", "diet-vegan": "1"}
+        answer = await browser.post("/me/correct", preferred_name="Ally", language="nb", **shown)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+        answer = await browser.post("/me/correct", preferred_name="Ally", language="nb", explicit="1")
+        assert answer.status_code == 409
+        assert "En voksen bestemmer dette" in answer.text
+    kept_now = await kept(ship, who)
+    assert (kept_now.preferred_name, kept_now.allergies, kept_now.diet) == ("Ally", (Allergen.NUTS,), (Diet.VEGAN,))
 
 
 async def test_what_says_something_of_health_is_added_in_so_many_words_only(ship: PageShip) -> None:

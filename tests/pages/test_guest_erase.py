@@ -15,6 +15,7 @@ from steward.domain.events import EventType
 from steward.domain.guests import BandState
 from steward.domain.ids import GuestRef
 from steward.domain.signedrecord import holds, read_signed
+from steward.domain.viewing import DESK, Field, Purpose
 
 PAPER = re.compile(r"/me/paper/[0-9a-f]{32}")
 
@@ -193,10 +194,52 @@ async def test_the_desk_hands_out_data_only_with_the_guests_pin(ship: PageShip) 
     assert right.json()["profile"]["full_name"] == "Alma Example"
     said = await events(ship, EventType.DATA_EXPORTED)
     assert [str(e.payload["by"]).startswith("token:") for e in said] == [True]
+    (look,) = await ship.services.lookups.log_of(alma.ref)  # it went through the desk's hands: the guest sees that
+    assert (look.role, look.purpose, look.actor) == (DESK, Purpose.CHECK_IN, said[0].payload["by"])
+    assert Field.FULL_NAME in look.fields
     for pin in ("0000", "0000", "0000"):
         await call("desk", "POST", path, {"pin": pin})
     locked = await call("desk", "POST", path, {"pin": "2580"})
     assert locked.json()["code"] == "pin_locked"
+
+
+async def test_the_desk_hands_a_childs_data_to_its_adult_alone(ship: PageShip) -> None:
+    """Not to the child with its own PIN, nor to the adult of another booking."""
+    call, set_pin = ship.aboard.call, ship.services.checkin.set_pin
+    adult = await ship.aboard.guest(cabins=[5012], booking="R-fam")
+    child = await ship.aboard.guest(cabins=[5012], booking="R-fam", child=True)
+    stranger = await wearer(ship, "Bo Other", cabin=6001)
+    for ref in (adult, child):
+        await set_pin(ref, "2580")
+    path = f"/v1/guests/{child}/export"
+    for said_by in ({}, {"said_by": stranger.ref}, {"said_by": child}):
+        refused = await call("desk", "POST", path, {"pin": "2580", **said_by})
+        assert (refused.status_code, refused.json()["code"]) == (409, "parent_needed"), said_by
+    assert await events(ship, EventType.DATA_EXPORTED) == []
+    given = await call("desk", "POST", path, {"pin": "2580", "said_by": adult})
+    assert (given.status_code, given.json()["guest"]) == (200, child)
+
+
+async def test_the_desk_forgets_no_child_without_its_adult(ship: PageShip) -> None:
+    alma, child = await family(ship)
+    stranger = await wearer(ship, "Bo Other", cabin=6001)
+    call, path = ship.aboard.call, f"/v1/guests/{child}/erasure"
+    for said_by in ({}, {"said_by": stranger.ref}, {"said_by": child}):
+        refused = await call("desk", "POST", path, {"sure": True, **said_by})
+        assert (refused.status_code, refused.json()["code"]) == (409, "parent_needed"), said_by
+    assert await ship.services.store.read(lambda tx: tx.erasure(child)) is None
+    done = await call("desk", "POST", path, {"sure": True, "said_by": alma.ref})
+    assert done.status_code == 200
+
+
+async def test_who_takes_it_along_again_and_again_has_to_wait(ship: PageShip) -> None:
+    alma, bo = await wearer(ship), await wearer(ship, "Bo Other", cabin=6001)
+    call = ship.aboard.call
+    answers = [await call("desk", "POST", f"/v1/guests/{alma.ref}/export", {"pin": "2580"}) for _ in range(10)]
+    assert [answer.status_code for answer in answers] == [200] * 6 + [503] * 4
+    assert len(await events(ship, EventType.DATA_EXPORTED)) == 6
+    other = await call("desk", "POST", f"/v1/guests/{bo.ref}/export", {"pin": "2580"})
+    assert other.status_code == 200
 
 
 async def test_papers_of_a_folio_are_the_pursers_and_logged(ship: PageShip) -> None:

@@ -33,7 +33,7 @@ async def test_every_page_reads_well(ship: PageShip, chromium: Chromium, tmp_pat
         await (await download.value).save_as(tmp_path / "data.json")
         assert json.loads((tmp_path / "data.json").read_bytes())["profile"]["full_name"] == "Alma Example"
         await page.locator("form[action='/me/take/read'] button").first.click()
-        await page.locator("#s-profile").wait_for()
+        await page.locator("#use-check_in").wait_for()
         await held.check("guest-taken")
         await held.go("/me/erase")
         await held.check("guest-erase")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections.abc import Iterator
+from html import unescape
 from importlib import resources
 
 import pytest
@@ -26,6 +29,7 @@ from steward.domain.signals import Switch
 from steward.domain.usecases import REGISTER
 from steward.domain.viewing import CrewRole, Field, Purpose, Viewer, look_at
 from steward.ports import Tx
+from steward.web.pages.guest_taken import ROWS_SHOWN
 
 SCHEMA = json.loads(resources.files("steward").joinpath("export.schema.json").read_text(encoding="utf-8"))
 XSS = "<script>alert(1)</script>"
@@ -121,6 +125,79 @@ async def test_the_same_can_be_read_here_and_nothing_in_it_is_markup(ship: PageS
         assert word in page.text
     assert XSS not in page.text
     assert "crew-secret" not in page.text
+
+
+READ = {
+    "en": {
+        *(
+            "Booking number",
+            "Name on the booking",
+            "Nuts",
+            "Vegan",
+            "1,000.00 EUR",
+            "500.00 EUR",
+            "Lagoon Bar",
+            "gangway",
+        ),
+        *("You signed in to your page", "With the PIN", "You were checked in", "What you took and liked before"),
+        *("To see what you hold about me", "Limits were set", "Deposit", "50.00 EUR", "Notes by crew"),
+        *("Kept until", "Your allergies and diet", "How: From a list or a link", "State: Works", "Agreed: yes"),
+        "By law: Bookkeeping law wants accounts kept for five years.",
+    },
+    "nb": {
+        *("Bestillingsnummer", "Navn på bestillingen", "Nøtter", "1\u202f000,00 EUR", "Du logget inn på siden din"),
+        *("Med PIN", "Du ble sjekket inn", "Grenser ble satt", "Oppbevares til", "Sagt ja: ja"),
+    },
+}
+
+
+@pytest.mark.parametrize("language", ["en", "nb"])
+async def test_what_is_read_here_is_in_words(ship: PageShip, language: str) -> None:
+    who = await alma(ship)
+    await ship.services.folio.deposit(who.ref, 5000, "dep-1")
+    document = await document_of(ship, who)
+    async with phone(ship, who) as browser:
+        await who.prove(browser)
+        browser.client.headers["Accept-Language"] = language
+        await browser.get("/me/take")
+        page = await browser.post("/me/take/read")
+    text = unescape(re.sub(r"<[^>]+>", "", re.sub(r"</dt><dd>", ": ", page.text)))
+    assert [word for word in READ[language] if word not in text] == []
+    events = document["events"]
+    assert isinstance(events, list)
+    names = {*names_of(document), *(event["type"] for event in events)}
+    raw = {name for name in names if "_" in name and re.search(rf"\b{name}\b", text)}
+    assert raw == set()
+
+
+def names_of(held: object) -> Iterator[str]:
+    if isinstance(held, dict):
+        for name, inner in held.items():
+            yield name
+            yield from names_of(inner)
+    elif isinstance(held, list):
+        for inner in held:
+            yield from names_of(inner)
+
+
+async def test_of_a_long_list_the_page_has_the_newest_and_says_so(ship: PageShip) -> None:
+    who = await alma(ship)
+
+    def fill(tx: Tx) -> None:
+        for n in range(ROWS_SHOWN + 3):
+            tx.append_event(fact(EventType.DOOR_OPENED, 1_700_000_000 + n, guest=who.ref, place=f"place-{n}-"))
+
+    await ship.services.store.write(fill)
+    async with phone(ship, who) as browser:
+        await who.prove(browser)
+        await browser.get("/me/take")
+        page = await browser.post("/me/take/read")
+    assert "3 older ones are only in the file." in page.text
+    assert page.text.count("A door opened") == ROWS_SHOWN
+    assert "place-2-" not in page.text
+    assert f"place-{ROWS_SHOWN + 2}-" in page.text
+    doors = page.text.partition("Which door was opened")[2].partition("<h2")[0]
+    assert "place-3-" in doors
 
 
 async def test_the_folio_is_a_table(ship: PageShip) -> None:

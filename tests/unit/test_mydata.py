@@ -89,6 +89,20 @@ async def test_what_cannot_be_is_refused_and_nothing_is_kept(deck: Deck, correct
     assert await profile_events(deck) == []
 
 
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("allergies", [[Allergen.NUTS], [*AS_IS.allergies, Allergen.FISH]])
+async def test_what_a_child_cannot_eat_is_an_adults_to_say(
+    deck: Deck, allergies: list[Allergen], *, explicit: bool
+) -> None:
+    """Neither can a child take an allergy away, nor agree by itself that one is kept."""
+    await deck.store.write(lambda tx: tx.put_guest(guest(KIRA, child=True)))
+    for change in ({"allergies": allergies}, {"diet": []}, {"diet": [*AS_IS.diet, Diet.VEGAN], "language": "en"}):
+        with pytest.raises(Refused, match="child_health"):
+            await data(deck).correct(KIRA, replace(AS_IS, explicit=explicit, **change))  # type: ignore[arg-type]
+    assert await profile_events(deck) == []
+    assert await data(deck).correct(KIRA, replace(AS_IS, preferred_name="Kiki")) == ("preferred_name",)
+
+
 async def test_who_has_no_profile_and_who_asks_elsewhere_is_refused(deck: Deck) -> None:
     with pytest.raises(Refused, match="no_profile"):
         await data(deck).correct(NINA, AS_IS)

@@ -37,7 +37,7 @@ def test_a_session_cookie_is_for_this_host_and_no_script() -> None:
 
 
 def test_over_tls_the_browser_itself_guards_the_name() -> None:
-    for name in (cookies.SESSION, cookies.VISIT, cookies.LOGIN, cookies.LANGUAGE):
+    for name in (cookies.SESSION, cookies.VISIT, cookies.LOGIN, cookies.LANGUAGE, cookies.SPOKEN):
         line = set_cookie_line("https", name)
         assert line.startswith(f"__Host-{name}=")
         assert "; Secure" in line

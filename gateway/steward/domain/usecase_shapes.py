@@ -24,6 +24,7 @@ class Sort(StrEnum):
     EVENT = "events"  # "band_issued.uid"
     ANSWER = "answers"  # "GuestView.booking"
     FEATURE = "features"  # "moment.weekend"
+    PAGE = "pages"  # "crew_card.allergies": what a template reads
 
 
 class Since(StrEnum):

@@ -1,9 +1,9 @@
 """The register of use cases: why anything about a person is held, by what right, for how long, and who may see it.
 
 `usecases.toml` is the register; this is it, read once as the code is. Nothing is stored, shown, learnt from or sent
-that it does not name: a column, an event's key, a field of an answer and a feature of the model are each named once, by
-a use case, or in the list of what is about nobody, with its reason. domain/viewing.py makes of it who may see what; the
-stores refuse what it does not name; the link to shore leaves behind what it does not let go.
+that it does not name: a column, an event's key, a field of an answer, a feature of the model and what a page reads are
+each named once, by a use case, or in the list of what is about nobody, with its reason. domain/viewing.py makes of it
+who may see what; the stores refuse what it does not name; the link to shore leaves behind what it does not let go.
 """
 
 from __future__ import annotations

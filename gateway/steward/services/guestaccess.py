@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bandwire import sdm
@@ -44,6 +44,7 @@ SIGNED_OUT, LINK_REFUSED, LINK_OFTEN, ELSEWHERE = "guest_signed_out", "link_refu
 SEEN_EVERY_S = 60  # how exactly the last use is remembered
 ASK_MS = 120_000  # how long a tap that proves may take
 ASKS_MAX = 512
+TAPS_NEEDED = 2  # one is what guests make anyway, wherever they are served
 _SECRET_SIZE = 32
 _PICC, _MAC = re.compile(r"[0-9A-Fa-f]{32}"), re.compile(r"[0-9A-Fa-f]{16}")
 _NXP_MANUFACTURER = 0x04
@@ -70,7 +71,8 @@ class _Ask:
 
 
 class GuestAccess:
-    """link_path: of the address that bands show. places: outlets where a reader here tells who taps.
+    """link_path: of the address that bands show. stations: readers that pay nothing and tell who taps, by their names,
+    with the outlets where they are.
 
     follows: another gateway of the ship is the authority, which alone keeps guests.
     """
@@ -85,7 +87,7 @@ class GuestAccess:
         pins: PinService,
         feed: TapFeed,
         link_path: str,
-        places: Sequence[OutletId] = (),
+        stations: Mapping[str, OutletId] | None = None,
         follows: bool = False,
     ) -> None:
         self._store = store
@@ -97,10 +99,12 @@ class GuestAccess:
         self._feed = feed
         self._follows = follows
         self._wrong = Rate(clock, burst=30, per_s=0.5)  # links that were none, by address
-        self._opened = Rate(clock, burst=10, per_s=1 / 30)  # sign-ins, by band
+        self._opened = Rate(clock, burst=10, per_s=1 / 30)  # fresh links, by band: an old one takes nothing from it
+        self._sent = Rate(clock, burst=60, per_s=0.5)  # forms, by phone: each may leave rows that stay
         self._asks: dict[PhoneId, _Ask] = {}
         self.link_path = link_path
-        self.places = tuple(dict.fromkeys(places))
+        self._stations = dict(stations or {})
+        self.places = tuple(dict.fromkeys(self._stations.values()))
 
     # signing in
 
@@ -112,19 +116,21 @@ class GuestAccess:
         """
         if self._follows or not self._keyring.holds(K_FILE):
             raise Refused(ELSEWHERE, "guests' pages are at the ship's folio authority: let guest_url lead there")
-        if not self._wrong.may(peer):
-            raise Refused(LINK_OFTEN, "too many links that do not open: wait a minute")
         shown = self._read(picc, mac)
-        if shown is None:
-            self._wrong.take(peer)
-            raise _link_refused()
+        if shown is None or not await self._store.read(lambda tx: _is_fresh(tx, shown)):
+            raise self._no_link(peer)
         if not self._opened.take(shown.uid):
             raise Refused(LINK_OFTEN, "this band was read very often: wait a minute")
         secret, now_s = self._entropy.token_bytes(_SECRET_SIZE).hex(), self._clock.now().unix_s
         if not await self._store.write(lambda tx: _sign_in(tx, shown, phone_id(secret), now_s)):
-            self._wrong.take(peer)
-            raise _link_refused()
+            raise self._no_link(peer)
         return secret
+
+    def _no_link(self, peer: str) -> Refused:
+        """Whoever shares the address of somebody who tries links is not kept out: theirs opens."""
+        if not self._wrong.take(peer):
+            return Refused(LINK_OFTEN, "too many links that do not open: wait a minute")
+        return Refused(LINK_REFUSED, "read the band with the phone once more")
 
     def _read(self, picc_hex: str, mac_hex: str) -> _Shown | None:
         """Whose link this is. The store is not asked: every band's key follows from its UID.
@@ -155,6 +161,11 @@ class GuestAccess:
         if phone is None:
             raise _signed_out()
         return session_of(phone, now_s)
+
+    def count_form(self, session: GuestSession) -> None:
+        """Before a form is acted on. Another phone of the guest is not held up: it can still freeze. Raises Busy."""
+        if not self._sent.take(session.id):
+            raise Busy("very many forms came from this phone: wait a minute")
 
     async def phone_count(self, ref: GuestRef) -> int:
         """On how many phones this guest is signed in."""
@@ -211,10 +222,11 @@ class GuestAccess:
         return True
 
     def ask_tap(self, session: GuestSession, outlet: OutletId) -> None:
-        """This phone waits for its band at that outlet: a tap there that comes within ASK_MS proves it.
+        """This phone waits for its band at that outlet: TAPS_NEEDED taps at a crew station there, within ASK_MS, prove.
 
-        The guest says where, and is the only one who may wait: who has but copied a link from their wrist can neither
-        wait for them to pay somewhere, nor wait beside them. Raises Refused (no_such_place, prove_contested), Busy.
+        Who has but copied a link from somebody's wrist cannot wait for them to pay, which is at another reader, nor for
+        the one tap by which they are greeted, nor beside a phone of theirs that waits too.
+        Raises Refused (no_such_place, prove_contested), Busy.
         """
         if outlet not in self.places:
             raise Refused("no_such_place", "choose one of the places on the page")
@@ -235,20 +247,22 @@ class GuestAccess:
         return None if ask is None else ask.outlet
 
     async def prove_by_tap(self, session: GuestSession) -> bool:
-        """Whether the band was shown where this phone said. Once a tap has proved, it is used up.
+        """Whether the band was shown where this phone said. Once taps have proved, they are used up.
 
         Raises Refused guest_signed_out.
         """
         self._sweep()
         ask = self._asks.get(session.id)
-        if ask is None or not any(heard.ref == ask.ref and _is_new(heard, ask) for heard in self._heard(ask)):
+        if ask is None or self._taps(ask) < TAPS_NEEDED:
             return False
         del self._asks[session.id]
         await self._store.write(lambda tx: _prove(tx, session.id, self._clock.now().unix_s, "tap"))
         return True
 
-    def _heard(self, ask: _Ask) -> Sequence[Announcement]:
-        return self._feed.recent(ask.outlet)
+    def _taps(self, ask: _Ask) -> int:
+        """How often the band was shown there since: at a crew station, where nobody pays."""
+        heard = [one for one in self._feed.recent(ask.outlet) if one.ref == ask.ref and _is_new(one, ask)]
+        return sum(self._stations.get(one.reader) == ask.outlet for one in heard)
 
     def _sweep(self) -> float:
         """Forget who has waited long enough; the time now."""
@@ -278,9 +292,13 @@ def _is_worn(tx: Tx, uid: Uid, ref: GuestRef, serial: int, now_s: int) -> bool:
     return serial >= tx.serial_of(ref)
 
 
+def _is_fresh(tx: Tx, shown: _Shown) -> bool:
+    return shown.counter > tx.charge_counter(shown.uid, SDM_COUNTER)
+
+
 def _sign_in(tx: Tx, shown: _Shown, id_: PhoneId, now_s: int) -> bool:
     """Use up the counter, whatever comes of it: a link from when the band was frozen opens nothing later either."""
-    if shown.counter <= tx.charge_counter(shown.uid, SDM_COUNTER):
+    if not _is_fresh(tx, shown):
         return False
     if tx.use_counter(shown.uid, SDM_COUNTER, shown.counter, _PHONE_TAP) != _PHONE_TAP:
         return False
@@ -323,10 +341,6 @@ def _record(tx: Tx, ref: GuestRef, uid: Uid, level: Level, way: str, now_s: int)
 
 def _is_new(heard: Announcement, ask: _Ask) -> bool:
     return not any(heard is earlier for earlier in ask.before)
-
-
-def _link_refused() -> Refused:
-    return Refused(LINK_REFUSED, "read the band with the phone once more")
 
 
 def _signed_out() -> Refused:

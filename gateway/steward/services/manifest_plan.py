@@ -156,7 +156,8 @@ class Planner:
         """What of the stay differs from what is recorded; "stay" if only the file's own words do."""
         member = tx.crew(guest.ref)
         was = (None, ()) if member is None else (member.role, member.outlets)
-        told = tx.company(guest.ref)
+        told, objected = tx.company(guest.ref), tx.untracked(guest.ref)
+        company = None if objected is not None and objected.on else row.company  # a list brings nothing optional back
         pairs = {
             "cabin": (tuple(held.cabin for held in guest.cabins), row.cabins),
             "zones": (guest.zones, zones),
@@ -165,7 +166,7 @@ class Planner:
             "dates": ((guest.not_before_s, guest.not_after_s), row.validity(self._utc_offset_s)),
             "currency": (guest.currency, row.currency),
             "limits": (guest.limits, row.limits),
-            "company": (None if told is None else told.company, row.company),
+            "company": (None if told is None else told.company, company),
         }
         return [name for name, (before, now) in pairs.items() if before != now] or ["stay"]
 

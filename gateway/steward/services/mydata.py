@@ -30,6 +30,7 @@ OFFERS_SHOWN = 100
 BY_GUEST = "guest"
 _EVERYTHING = frozenset(Field)
 _PERSON = _EVERYTHING - {Field.PHOTO}
+_HEALTH = frozenset({"allergies", "diet"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ class MyData:
         now_s = self._clock.now().unix_s
         return await self._store.write(lambda tx: _held(tx, ref, now_s))
 
+    async def language(self, ref: GuestRef) -> str:
+        """The tag that their profile names; empty if there is none."""
+        look = own_look(ref, {Field.LANGUAGE}, self._clock.now().unix_s)
+        return await self._store.write(lambda tx: tx.disclose(look).language or "")
+
     async def photo(self, ref: GuestRef) -> Photo:
         """Raises NotFound."""
         now_s = self._clock.now().unix_s
@@ -129,13 +135,14 @@ class MyData:
     async def correct(self, ref: GuestRef, correction: Correction) -> tuple[str, ...]:
         """Write down what the guest says, and let no list write over it again. Returns which fields changed.
 
-        Raises NotFound, Refused (authority_only, no_profile, profile_invalid, explicit_needed).
+        What a child cannot eat is an adult's to say. Raises NotFound, Refused (authority_only, no_profile,
+        profile_invalid, child_health, explicit_needed).
         """
         now_s = self._now_here()
         allergies, diet = tuple(sorted(set(correction.allergies))), tuple(sorted(set(correction.diet)))
 
         def work(tx: Tx) -> tuple[str, ...]:
-            guest_in(tx, ref)
+            guest = guest_in(tx, ref)
             known = _profile(tx, ref, now_s)
             new = replace(
                 known,
@@ -149,6 +156,8 @@ class MyData:
             changed = _changed(known, new)
             if not changed:
                 return ()
+            if guest.child and not _HEALTH.isdisjoint(changed):
+                raise Refused("child_health", "an adult says at the desk what a child does not eat")
             _check_explicit(known, new, correction.explicit)
             tx.put_profile(new)
             tx.put_own_words(ref, now_s)

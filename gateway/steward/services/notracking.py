@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from steward.domain.consent import ConsentPurpose
+from steward.domain.context import StayCompany
 from steward.domain.events import EventType, fact
 from steward.domain.ids import GuestRef
 from steward.domain.untracked import is_untracked, said
@@ -83,6 +84,9 @@ class NoTrackingService:
 def object_in(tx: Tx, ref: GuestRef, by: str, now_s: int) -> None:
     """No to every optional purpose, and movements out of the logs, in the caller's transaction."""
     record_words(tx, ref, dict.fromkeys(ConsentPurpose, False), by, now_s)
+    company = tx.company(ref)
+    if company is not None and company.company is not None:  # the booking said it, for suggestions alone
+        tx.put_company(StayCompany(ref, None))
     _switch(tx, ref, True, by, now_s)
 
 

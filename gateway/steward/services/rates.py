@@ -15,10 +15,6 @@ class Rate:
         self._kept = kept
         self._left: dict[str, tuple[float, float]] = {}  # what a caller may still do, and as of when; oldest first
 
-    def may(self, who: str) -> bool:
-        """Whether `take` would say yes."""
-        return self._now(who) >= 1
-
     def take(self, who: str) -> bool:
         """Count one. False: too often."""
         left = self._now(who)

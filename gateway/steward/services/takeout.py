@@ -28,15 +28,16 @@ from steward.domain.lookproof import proof_json
 from steward.domain.profiles import Disclosed
 from steward.domain.requests import Request
 from steward.domain.usecases import REGISTER
-from steward.domain.viewing import Field, LookUp
-from steward.errors import Refused
+from steward.domain.viewing import Field, LookUp, Viewer, allowed, look_at
+from steward.errors import Busy, Refused
 from steward.ports import Clock, Store, Tx
 from steward.services.family import PARENT_NEEDED, check_speaks_for
 from steward.services.folio import statement_in
 from steward.services.lookproof import proof_in
-from steward.services.lookups import guest_in
+from steward.services.lookups import agreed, guest_in
 from steward.services.ownlook import own_look
 from steward.services.pins import PinService, check_pin
+from steward.services.rates import Rate
 from steward.services.receipts import Receipts
 from steward.services.requests import SEALED_AS, unsealed
 
@@ -74,21 +75,29 @@ class TakeoutService:
         self._pins = pins
         self._ship = ship
         self._gateway = gateway
+        self._taken = Rate(clock, burst=6, per_s=1 / 60)  # by who asks: a document is work for many taps
 
-    async def export(self, ref: GuestRef, by: str, *, parent: GuestRef | None = None) -> TakeOut:
-        """Everything held of this guest. by: "guest", "parent", "desk" or "officer"; it is recorded.
+    async def export(
+        self, ref: GuestRef, by: str, *, parent: GuestRef | None = None, viewer: Viewer | None = None
+    ) -> TakeOut:
+        """Everything held of this guest. by: "guest", "parent", or the token of the desk; it is recorded.
 
-        parent: the adult of the same booking who takes a child's. Raises NotFound, Refused parent_needed.
+        parent: the adult of the same booking who takes a child's; nobody else does, the child neither. viewer: through
+        whose hands it goes, which is a look. Raises NotFound, Refused parent_needed, Busy if it is taken very often.
         """
+        if not self._taken.take(parent or ref):
+            raise Busy("this was taken along very often: wait some minutes")
         now_s = self._clock.now().unix_s
 
         def look(tx: Tx) -> Disclosed:
             guest = guest_in(tx, ref)
             if parent is not None:
                 check_speaks_for(tx, parent, ref)
-            elif guest.child and by == "guest":
+            elif guest.child:
                 raise Refused(PARENT_NEEDED, "a child's data is handed to an adult of the same booking")
             shown = tx.disclose(own_look(ref, _SHOWN, now_s))
+            if viewer is not None:
+                tx.log_look_up(agreed(tx, look_at(viewer, ref, allowed(viewer), now_s)))
             tx.append_event(fact(EventType.DATA_EXPORTED, now_s, guest=ref, by=by))
             return shown
 
@@ -97,8 +106,11 @@ class TakeoutService:
         made = document(held, REGISTER, ship=self._ship, gateway=self._gateway, by=by, now_s=now_s)
         return TakeOut(made, folio_csv(held.statement))
 
-    async def export_with_pin(self, ref: GuestRef, pin: str, by: str, *, parent: GuestRef | None = None) -> TakeOut:
-        """At the desk, whose staff may not see all of it by themselves: only with the guest's PIN, typed there.
+    async def export_with_pin(
+        self, viewer: Viewer, ref: GuestRef, pin: str, *, parent: GuestRef | None = None
+    ) -> TakeOut:
+        """At the desk, whose staff may not see all of it by themselves: only with the guest's PIN, typed there. The
+        guest sees it among the looks, with what the desk may see anyway.
 
         For a child it is the PIN of the adult who asks. Raises as `export`, and Refused pin_invalid, pin_not_set,
         pin_wrong, pin_locked; Busy.
@@ -112,7 +124,7 @@ class TakeoutService:
             matched = await self._pins.matches(pin, attempt)
             if not await self._store.write(lambda tx: self._pins.conclude(tx, attempt, matched, now_s)):
                 raise Refused("pin_wrong", "not this guest's PIN")
-        return await self.export(ref, by, parent=parent)
+        return await self.export(ref, viewer.actor, parent=parent, viewer=viewer)
 
     def _held(self, tx: Tx, ref: GuestRef, shown: Disclosed) -> Held:
         company, untracked = tx.company(ref), tx.untracked(ref)
@@ -128,7 +140,9 @@ class TakeoutService:
             untracked=untracked is not None and untracked.on,
             offers=tx.offers_of(ref, 0)[-OFFERS_MAX:],
             decisions=tx.decisions_of(ref, DECISIONS_MAX),
-            looks=[_look(tx, look, n < PROOFS_MAX) for n, look in enumerate(tx.look_ups_of(ref, LOOKS_MAX))],
+            looks=[
+                _look(tx, look, self._gateway, n < PROOFS_MAX) for n, look in enumerate(tx.look_ups_of(ref, LOOKS_MAX))
+            ],
             statement=statement_in(tx, ref),
             charges=tx.charges_of(ref),
             phones=tx.phones_of(ref),
@@ -139,7 +153,7 @@ class TakeoutService:
         )
 
 
-def _look(tx: Tx, look: LookUp, proven: bool) -> dict[str, Any]:
+def _look(tx: Tx, look: LookUp, here: str, proven: bool) -> dict[str, Any]:
     """A look as the guest is shown it: of which role, never who."""
     proof = proof_in(tx, look.seq) if proven else None
     return {
@@ -147,6 +161,7 @@ def _look(tx: Tx, look: LookUp, proven: bool) -> dict[str, Any]:
         "at_s": look.at_s,
         "role": look.role,
         "outlet": look.outlet,
+        "gateway": look.gateway or here,
         "purpose": look.purpose.value,
         "fields": sorted(look.fields),
         "way": look.way.value,

@@ -86,7 +86,8 @@ class FactReader:
             self._looks.update(tx.look_up_counts())
             self._counted = newest[0].seq if newest else 0
         for look in tx.look_ups(self._counted, LOOKS_AT_ONCE):
-            self._looks[look.role] += 1
+            if not look.gateway:  # that one counts its own
+                self._looks[look.role] += 1
             self._counted = look.seq
         now_s = self._services.clock.now().unix_s
         since_s = now_s - UNSEEN_S

@@ -14,7 +14,7 @@ from steward.errors import Refused
 from steward.services.erasure import BY_DESK, BY_PARENT
 from steward.web.bundle import Services
 from steward.web.endpoints import Caller, Endpoint
-from steward.web.looking import Looking
+from steward.web.looking import Looking, token_viewer
 from steward.web.roles import Role
 from steward.web.schemas import Body, RefPath
 
@@ -98,10 +98,10 @@ class TakeoutApi:
 
     async def take_export(self, ref: RefPath, body: ExportBody, caller: Caller) -> Response:
         """One JSON document with all of it. Staff may not see all of it by themselves, so it takes the guest's own PIN,
-        typed at the desk. That it was made is recorded, and by whose token.
+        typed at the desk. That it was made is recorded, and by whose token; a look-up: it is logged.
         """
         parent = None if body.said_by is None else GuestRef(body.said_by)
-        taken = await self._takeouts.export_with_pin(GuestRef(ref), body.pin, f"token:{caller.id}", parent=parent)
+        taken = await self._takeouts.export_with_pin(token_viewer(caller), GuestRef(ref), body.pin, parent=parent)
         headers = {"Content-Disposition": f'attachment; filename="steward-{ref}.json"'}
         return StreamingResponse(taken.chunks(), media_type="application/json", headers=headers)
 

@@ -23,7 +23,6 @@ Every answer is `Cache-Control: no-store`. Names and notes never go into an addr
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from urllib.parse import parse_qsl
 from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from steward.domain.crew import CrewSession
 from steward.domain.viewing import CrewRole, Viewer
@@ -43,14 +42,13 @@ from steward.web.bundle import Services
 from steward.web.errors import Problem, problem_of
 from steward.web.pages import cookies, csrf
 from steward.web.pages.assets import Assets
+from steward.web.pages.call import Call
 from steward.web.pages.language import LANGUAGES, Catalogue, Translator
 
 PAGES_TABLE = "steward_pages"  # on app.state: (method, path) -> PageRoute
 LOGIN, SHIFT = "/crew/login", "/crew/shift"
 FIELDS_MAX = 32
 FORM_TYPE = "application/x-www-form-urlencoded"
-_SECRET_BYTES = 32
-_DAY_S = 86_400
 
 
 class PageError(StewardError):
@@ -88,18 +86,13 @@ class NavItem:
     roles: frozenset[CrewRole]
 
 
-class PageCall:
-    """One request for a page: what was asked, by whom, in which language."""
+class PageCall(Call):
+    """One request for a page of the crew's: what was asked, by whom, in which language."""
 
-    def __init__(self, site: Pages, request: Request, session: CrewSession | None, form: Mapping[str, str]) -> None:
+    def __init__(self, site: Pages, request: Request) -> None:
+        super().__init__(site.services, request, site.translator(request))
         self._site = site
-        self._new_visit: str | None = None
-        self.request = request
-        self.services = site.services
-        self.session = session
-        self.form = form
-        self.path: Mapping[str, str] = request.path_params
-        self.t = site.translator(request)
+        self.session: CrewSession | None = None
 
     @property
     def signed_in(self) -> CrewSession:
@@ -111,38 +104,12 @@ class PageCall:
         """Who looks, for which purpose. Raises Refused no_shift until a shift is chosen."""
         return self.services.crew.viewer(self.signed_in)
 
-    def now_s(self) -> int:
-        return self.services.clock.now().unix_s
-
-    def time(self, unix_s: int) -> str:
-        """Ship's time: of day if it is near, else with the date."""
-        offset_min, now_s = self.services.identity.utc_offset_min, self.now_s()
-        near = abs(now_s - unix_s) < _DAY_S // 2
-        return (self.t.time if near else self.t.day_time)(unix_s, offset_min)
-
     @property
-    def secret(self) -> str:
-        """What this browser's forms are bound to: its session, or before the PIN its visit. Made if there is none."""
-        bound = bound_secret(self.request, self.session)
-        if bound is None:
-            bound = self._new_visit = self._new_visit or new_secret()
-        return bound
+    def bound_secret(self) -> str | None:
+        return cookies.read_cookie(self.request, cookies.SESSION if self.session is not None else cookies.VISIT)
 
-    def page(self, template: str, status: int = 200, **facts: Any) -> Response:
-        """A whole page, or a part of one for a script."""
-        body = self._site.render(template, self, facts)
-        return self.keep_visit(HTMLResponse(body, status))
-
-    def go(self, path: str) -> Response:
-        """On to another page of ours."""
-        assert path.startswith("/")
-        assert not path.startswith("//")
-        return self.keep_visit(RedirectResponse(path, 303))
-
-    def keep_visit(self, response: Response) -> Response:
-        if self._new_visit is not None:
-            cookies.set_cookie(self.request, response, cookies.VISIT, self._new_visit)
-        return response
+    def _render(self, template: str, facts: Mapping[str, Any]) -> str:
+        return self._site.render(template, self, facts)
 
 
 class Pages:
@@ -169,13 +136,15 @@ class Pages:
         setattr(app.state, PAGES_TABLE, table)
         self._nav.extend(nav)
 
-    def translator(self, request: Request) -> Translator:
-        setting = cookies.read_cookie(request, cookies.LANGUAGE)
+    def translator(self, request: Request, *otherwise: str) -> Translator:
+        """By what was chosen on a page; `otherwise` by these cookies; else by what the browser asks for."""
+        found = (cookies.read_cookie(request, name) for name in (cookies.LANGUAGE, *otherwise))
+        setting = next((language for language in found if language in LANGUAGES), None)
         return self._catalogue.translator(setting, request.headers.get("accept-language", ""))
 
     async def visit(self, request: Request) -> PageCall:
         """A call for a page outside the table of who may see what, which is shown whether or not the store answers."""
-        call = PageCall(self, request, None, {})
+        call = PageCall(self, request)
         with contextlib.suppress(StoreUnavailable, Busy):
             call.session = await self._session(request)
         return call
@@ -191,6 +160,7 @@ class Pages:
             "languages": LANGUAGES,
             "csrf": csrf.form_token(call.secret),
             "session": session,
+            "home": "/crew" if session else "/",
             "nav": self._nav_of(session),
             "shift": self._shift_of(session, call.t),
             "here": call.request.url.path,
@@ -213,7 +183,7 @@ class Pages:
         async def answer(request: Request) -> Response:
             if request.method != route.method:  # HEAD would run a look-up, or a stream without end
                 return PlainTextResponse("", 405, headers={"Allow": route.method})
-            call = PageCall(self, request, None, {})
+            call = PageCall(self, request)
             try:
                 return await self._answer(route, call)
             except (StewardError, Problem) as error:
@@ -225,7 +195,7 @@ class Pages:
         request = call.request
         call.session = await self._session(request)
         if route.method == "POST":
-            call.form = await checked_form(request, bound_secret(request, call.session))
+            call.form = await checked_form(request, call.bound_secret)
         if not route.public:
             session = call.session
             if session is None:
@@ -250,16 +220,8 @@ class Pages:
 
     def _failed(self, call: PageCall, error: StewardError | Problem) -> Response:
         status, code, shown_code = shown_problem(error, call.t)
-        return call.page("error.html", status, code=code, shown_code=shown_code)
-
-
-def new_secret() -> str:
-    """For a browser that has none yet."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def bound_secret(request: Request, session: CrewSession | None) -> str | None:
-    return cookies.read_cookie(request, cookies.SESSION if session is not None else cookies.VISIT)
+        way = ("/crew", "base.home")
+        return call.page("error.html", status, code=code, shown_code=shown_code, layout="layout.html", way=way)
 
 
 async def checked_form(request: Request, secret: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from steward.web.pages import cookies
 from steward.web.pages.base import PageCall, PageError, PageRoute
+from steward.web.pages.call import Call
 from steward.web.pages.language import LANGUAGES
 
 _OWN_PATH = re.compile(r"/(?:[a-z0-9_-]+(?:/[a-z0-9_-]+)*)?")
@@ -18,10 +19,14 @@ class CommonPages:
         return [PageRoute("POST", "/language", frozenset(), self.set_language, public=True)]
 
     async def set_language(self, call: PageCall) -> Response:
-        """Back to where the viewer was, in the language chosen."""
-        language, back = call.form.get("language", ""), call.form.get("back", "")
-        if language not in LANGUAGES or not _OWN_PATH.fullmatch(back):
-            raise PageError(400, "form_unreadable")
-        response = call.go(back)
-        cookies.set_cookie(call.request, response, cookies.LANGUAGE, language)
-        return response
+        return in_language(call, _OWN_PATH)
+
+
+def in_language(call: Call, own_path: re.Pattern[str]) -> Response:
+    """Back to where the viewer was, in the language chosen on a page. Raises PageError for a form that is not ours."""
+    language, back = call.form.get("language", ""), call.form.get("back", "")
+    if language not in LANGUAGES or not own_path.fullmatch(back):
+        raise PageError(400, "form_unreadable")
+    response = call.go(back)
+    cookies.set_cookie(call.request, response, cookies.LANGUAGE, language)
+    return response

@@ -1,5 +1,5 @@
 """The pages' cookies: HttpOnly, SameSite=Strict, for this host; over TLS also Secure and with the __Host- prefix.
-A guest's is SameSite=Lax: guestbase.py says why.
+A guest's is SameSite=Lax, and so is the language of a page: guestbase.py says why.
 
 The prefix makes the browser itself refuse a cookie that another host or an unencrypted page has planted.
 """
@@ -15,11 +15,13 @@ from starlette.responses import Response
 SESSION = "steward_crew"  # the secret of a session after its PIN
 VISIT = "steward_visit"  # a secret of the browser before that: what its forms and its login are bound to
 LOGIN = "steward_login"  # which login this browser has begun
-LANGUAGE = "steward_lang"
+LANGUAGE = "steward_lang"  # what the viewer chose on a page
+SPOKEN = "steward_spoken"  # what the guest's profile says, if nothing was chosen
 GUEST = "steward_guest"  # the secret of a guest's phone that is signed in
 _HOST_PREFIX = "__Host-"
 _VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LANGUAGE_AGE_S = 400 * 86_400
+_LAX = frozenset({GUEST, LANGUAGE, SPOKEN})
 
 
 def read_cookie(request: Request, name: str) -> str | None:
@@ -35,7 +37,7 @@ def read_cookie(request: Request, name: str) -> str | None:
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
-    """For as long as the browser runs; the language for as long as browsers allow."""
+    """For as long as the browser runs; a chosen language for as long as browsers allow."""
     assert _VALUE.fullmatch(value)
     response.set_cookie(
         cookie_name(request, name),
@@ -55,7 +57,7 @@ def clear_cookie(request: Request, response: Response, name: str) -> None:
 
 
 def _same_site(name: str) -> Literal["lax", "strict"]:
-    return "lax" if name == GUEST else "strict"
+    return "lax" if name in _LAX else "strict"
 
 
 def cookie_name(request: Request, name: str) -> str:

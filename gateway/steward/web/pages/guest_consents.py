@@ -27,7 +27,8 @@ from steward.services.mydata import BY_GUEST
 from steward.services.ownlook import own_look
 from steward.web.bundle import Services
 from steward.web.pages.base import PageError
-from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
+from steward.web.pages.guest_held import period
+from steward.web.pages.guestbase import PROVE, GuestCall, GuestNav, GuestRoute
 
 CONSENTS = "/me/consents"
 CHILD = CONSENTS + "/children/{ref}"
@@ -71,8 +72,11 @@ class ConsentPages:
         return await self._page(call, child, f"{CONSENTS}/children/{child}")
 
     async def say_for_child(self, call: GuestCall) -> Response:
+        """A yes for a child is the adult's, proven: who has their band in hand may be the child. A no is anybody's."""
         child = await self._child(call)
         purpose, given = _word(call)
+        if given and call.session.level is not Level.PROVEN:
+            return call.go(f"{PROVE}?next={CONSENTS}/children/{child}")
         await self._consents.say(child, {purpose: given}, BY_GUEST, parent=call.session.ref, way=Said.PARENT)
         return call.go(f"{CONSENTS}/children/{child}#{purpose.value}")
 
@@ -137,10 +141,7 @@ class ConsentPages:
                     "gives": t.pick(case.gives),
                     "data": [t.pick(group.title) for group in REGISTER.used_by(case)],
                     "recipients": [t.pick(each.title) for each in case.recipients],
-                    "keeps": [
-                        (t.pick(group.title), t.count(f"guest_data.keep.{group.keep.since.value}", group.keep.days))
-                        for group in case.groups
-                    ],
+                    "keeps": [(t.pick(group.title), period(t, group.keep)) for group in case.groups],
                 }
                 for case in cases
             ],

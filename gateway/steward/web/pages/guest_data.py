@@ -19,6 +19,7 @@ from steward.services.mydata import Correction, Held
 from steward.web.bundle import Services
 from steward.web.pages.base import PageError
 from steward.web.pages.guest_held import LANGUAGE_CODES, uses, word_of_language
+from steward.web.pages.guest_signin import remember_language
 from steward.web.pages.guestbase import HOME, GuestCall, GuestNav, GuestRoute
 
 CORRECT = "/me/correct"
@@ -66,7 +67,9 @@ class DataPages:
             if refused.code not in _SAID_BACK:
                 raise
             return _form(call, await self._data.held(call.session.ref), correction, refused.code)
-        return call.go(HOME)
+        response = call.go(HOME)
+        remember_language(call, response, correction.language)
+        return response
 
     async def remove_photo(self, call: GuestCall) -> Response:
         await self._data.remove_photo(call.session.ref)
@@ -108,6 +111,7 @@ def _form(call: GuestCall, held: Held, shown: Correction, problem: str = "") -> 
     codes = LANGUAGE_CODES if shown.language in LANGUAGE_CODES else (shown.language, *LANGUAGE_CODES)
     facts: dict[str, Any] = {
         "known": held.shown.full_name is not None,
+        "child": held.guest.child,
         "has_photo": held.has_photo,
         "notes": [(note.id, note.text, call.t(f"words.purpose.{note.purpose}")) for note in held.notes],
         "preferred_name": shown.preferred_name,

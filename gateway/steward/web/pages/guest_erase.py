@@ -98,4 +98,4 @@ def _day(call: GuestCall, at: str | None) -> str:
     if at is None:
         return ""
     unix_s, offset_min = int(datetime.fromisoformat(at).timestamp()), call.services.identity.utc_offset_min
-    return f"{call.t.day_time(unix_s, offset_min)} {call.t.year(unix_s, offset_min)}"
+    return call.t.date_time(unix_s, offset_min)

@@ -55,7 +55,7 @@ class GuestFolioPages:
         currency = found.guest.currency
         lines = [self._line(call, line, currency) for line in found.statement.lines]
         now, offset_min = call.now_s(), call.services.identity.utc_offset_min
-        printed = f"{call.t.day_time(now, offset_min)}, {call.t.year(now, offset_min)}"
+        printed = call.t.date_time(now, offset_min)
         return call.page("guest_statement.html", lines=lines, printed=printed, **self._sums(call, found))
 
     async def send_csv(self, call: GuestCall) -> Response:

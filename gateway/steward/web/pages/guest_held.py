@@ -9,37 +9,41 @@ from typing import Any
 from steward.domain.guests import BandState
 from steward.domain.guestsession import Level
 from steward.domain.profiles import AgeGroup
-from steward.domain.usecase_shapes import FieldGroup, Since, UseCase
+from steward.domain.usecase_shapes import FieldGroup, Keep, Since, UseCase
 from steward.domain.usecases import REGISTER
 from steward.services.lookups import age_group
 from steward.services.mydata import COUNTED_MAX, Held
 from steward.web.pages.guestbase import GuestCall
+from steward.web.pages.language import Translator
 
 Lines = list[tuple[str, str]]  # what it is, and its value
 _LANGUAGES = "ar cs da de el en es et fi fr he hi hr hu id is it ja ko lt lv nb nl pl pt ro ru sk sv th tl tr uk vi zh"
 LANGUAGE_CODES = tuple(_LANGUAGES.split())
 _DAY_S = 86_400
+_YEAR_DAYS = 365.25
 
 
 def uses(call: GuestCall, held: Held) -> list[dict[str, Any]]:
     """Every use of guests' data that the register names, with what is held for it."""
+    return [_use(call, held, case) for case in REGISTER.use_cases.values() if case.about == "guests"]
+
+
+def _use(call: GuestCall, held: Held, case: UseCase) -> dict[str, Any]:
     t = call.t
-    return [
-        {
-            "id": case.id,
-            "title": t.pick(case.title),
-            "why": t.pick(case.why),
-            "gives": t.pick(case.gives),
-            "basis": t(f"guest_data.basis.{case.basis.rpartition(':')[2]}"),
-            "recipients": [t.pick(each.title) for each in case.recipients],
-            "ashore": any(place.value == "ashore" for place in case.places),
-            "consent": case.consent is not None,
-            "groups": [_group(call, held, case, group) for group in case.groups],
-            "also": [t.pick(group.title) for group in REGISTER.used_by(case) if group not in case.groups],
-        }
-        for case in REGISTER.use_cases.values()
-        if case.about == "guests"
-    ]
+    groups = [_group(call, held, case, group) for group in case.groups]
+    return {
+        "id": case.id,
+        "title": t.pick(case.title),
+        "why": t.pick(case.why),
+        "gives": t.pick(case.gives),
+        "basis": t(f"guest_data.basis.{case.basis.rpartition(':')[2]}"),
+        "recipients": [t.pick(each.title) for each in case.recipients],
+        "ashore": any(place.value == "ashore" for place in case.places),
+        "consent": case.consent is not None,
+        "groups": groups,
+        "held": sum(bool(group["lines"]) or group["hidden"] for group in groups),
+        "also": [t.pick(group.title) for group in REGISTER.used_by(case) if group not in case.groups],
+    }
 
 
 def _group(call: GuestCall, held: Held, case: UseCase, group: FieldGroup) -> dict[str, Any]:
@@ -51,18 +55,26 @@ def _group(call: GuestCall, held: Held, case: UseCase, group: FieldGroup) -> dic
         "lines": [] if hidden else lines,
         "hidden": hidden and bool(lines),
         "link": LINKS.get(name),
-        "until": _until(call, held, group),
+        "until": until(call, group.keep, held.guest.not_after_s),
         "law": call.t.pick(group.keep.law) if group.keep.law is not None else "",
     }
 
 
-def _until(call: GuestCall, held: Held, group: FieldGroup) -> str:
-    keep = group.keep
+def until(call: GuestCall, keep: Keep, stay_end_s: int) -> str:
+    """Until when something is kept: a day where that is known, else how long after what."""
     if keep.since is Since.STAY:
-        end_s = held.guest.not_after_s + keep.days * _DAY_S
-        offset_min = call.services.identity.utc_offset_min
-        return f"{call.t.day_time(end_s, offset_min)} {call.t.year(end_s, offset_min)}"
-    return call.t.count(f"guest_data.keep.{keep.since.value}", keep.days)
+        return call.t.date_time(stay_end_s + keep.days * _DAY_S, call.services.identity.utc_offset_min)
+    return period(call.t, keep)
+
+
+def period(t: Translator, keep: Keep) -> str:
+    """How long after what, as people say it: years where there are years of days."""
+    if keep.since is Since.USED and not keep.days:
+        return t("guest_data.keep.passing")
+    years = round(keep.days / _YEAR_DAYS)
+    if years and abs(keep.days - years * _YEAR_DAYS) <= 1:
+        return t.count(f"guest_data.keep.{keep.since.value}_years", years)
+    return t.count(f"guest_data.keep.{keep.since.value}", keep.days)
 
 
 def word_of_language(call: GuestCall, code: str) -> str:

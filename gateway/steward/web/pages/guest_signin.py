@@ -12,9 +12,9 @@ from steward.errors import Refused
 from steward.services.guestaccess import LINK_REFUSED
 from steward.web.bundle import Services
 from steward.web.pages import cookies
-from steward.web.pages.base import PageError
+from steward.web.pages.common import in_language
 from steward.web.pages.guestbase import HOME, PROVE, SIGN_IN, GuestCall, GuestNav, GuestRoute
-from steward.web.pages.language import LANGUAGES
+from steward.web.pages.language import spoken_by
 
 _OWN_PATH = re.compile(r"/(?:me(?:/[a-z0-9_-]+)*|verify)")
 _AGAIN = frozenset({"pin_wrong", "pin_invalid", "pin_locked", "pin_not_set"})
@@ -25,6 +25,7 @@ class GuestSignInPages:
     def __init__(self, services: Services) -> None:
         self._access = services.guest_access
         self._outlets = services.outlets
+        self._data = services.my_data
 
     def routes(self) -> list[GuestRoute]:
         return [
@@ -58,6 +59,8 @@ class GuestSignInPages:
         response = call.go(HOME)
         cookies.set_cookie(call.request, response, cookies.GUEST, secret)
         cookies.clear_cookie(call.request, response, cookies.VISIT)
+        session = await self._access.session(secret)
+        remember_language(call, response, await self._data.language(session.ref))
         return response
 
     async def show_way_in(self, call: GuestCall) -> Response:
@@ -67,6 +70,7 @@ class GuestSignInPages:
         await self._access.sign_out(call.session)
         response = call.go(SIGN_IN)
         cookies.clear_cookie(call.request, response, cookies.GUEST)
+        cookies.clear_cookie(call.request, response, cookies.SPOKEN)
         return response
 
     async def sign_out_others(self, call: GuestCall) -> Response:
@@ -74,13 +78,7 @@ class GuestSignInPages:
         return call.go("/me/band")
 
     async def set_language(self, call: GuestCall) -> Response:
-        """Back to where the guest was, in the language chosen."""
-        language, back = call.form.get("language", ""), call.form.get("back", "")
-        if language not in LANGUAGES or not _OWN_PATH.fullmatch(back):
-            raise PageError(400, "form_unreadable")
-        response = call.go(back)
-        cookies.set_cookie(call.request, response, cookies.LANGUAGE, language)
-        return response
+        return in_language(call, _OWN_PATH)
 
     # proving who it is
 
@@ -125,6 +123,15 @@ class GuestSignInPages:
             places=[(place, self._outlets[place].title) for place in self._access.places],
             waits_at=self._outlets[waits_at].title if waits_at is not None else "",
         )
+
+
+def remember_language(call: GuestCall, response: Response, tag: str) -> None:
+    """These pages speak the guest's own language, unless they chose one on a page. Without it, the browser's."""
+    language = spoken_by(tag)
+    if language is None:
+        cookies.clear_cookie(call.request, response, cookies.SPOKEN)
+    else:
+        cookies.set_cookie(call.request, response, cookies.SPOKEN, language)
 
 
 def _after(path: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
@@ -14,22 +12,18 @@ from steward.errors import NotFound
 from steward.services.takeout import TakeOut
 from steward.web.bundle import Services
 from steward.web.pages.base import PageError
+from steward.web.pages.guest_taken import readable
 from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
 
 TAKE = "/me/take"
-ROWS_SHOWN = 200  # of a section, on the page; the file has all
 BY_GUEST, BY_PARENT = "guest", "parent"
 _REF = re.compile(r"[0-9a-f]{16}")
-_SECTIONS = (
-    *("stay", "profile", "photo", "notes", "cases", "consents", "signals", "company", "offers", "decisions"),
-    *("look_ups", "folio", "bands", "phones", "requests", "events"),
-)
-_BESIDE = frozenset({"receipts", "proof", "base64"})  # long, and of use to programs alone
 
 
 class GuestTakePages:
     def __init__(self, services: Services) -> None:
         self._takeouts = services.takeouts
+        self._offers = services.own_offers
 
     def routes(self) -> list[GuestRoute]:
         return [
@@ -57,8 +51,10 @@ class GuestTakePages:
 
     async def read_here(self, call: GuestCall) -> Response:
         document = (await self._take(call)).document
-        sections = [_section(call, name, document[name]) for name in _SECTIONS]
-        return call.page("guest_taken.html", made=document["made_at"], sections=sections, left_out=document["left_out"])
+        offers = await self._offers.of(whom(call) or call.session.ref)
+        made = call.t.date_time(call.now_s(), call.services.identity.utc_offset_min)
+        uses = readable(call, document, offers.items)
+        return call.page("guest_taken.html", made=made, uses=uses, shortened=document["shortened"])
 
     async def _take(self, call: GuestCall) -> TakeOut:
         own, child = call.session.ref, whom(call)
@@ -90,36 +86,3 @@ def check_sure(call: GuestCall) -> None:
 
 def _named(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
-
-
-def _section(call: GuestCall, name: str, held: Any) -> dict[str, Any]:
-    rows = held if isinstance(held, list) else [held] if held else []
-    return {
-        "name": name,
-        "title": call.t(f"guest_erase.section.{name}"),
-        "rows": [list(_lines(call, "", row)) for row in rows[-ROWS_SHOWN:]],
-        "more": max(0, len(rows) - ROWS_SHOWN),
-    }
-
-
-def _lines(call: GuestCall, label: str, value: Any) -> Iterator[tuple[str, str]]:
-    """What is in a record, as (its name, its value): names within names are joined by a dot."""
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            if key not in _BESIDE:
-                yield from _lines(call, f"{label}.{key}" if label else key, each)
-    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
-        for number, each in enumerate(value[-ROWS_SHOWN:], 1):
-            yield from _lines(call, f"{label} {number}", each)
-    elif value not in (None, "", []):
-        yield label, _text(call, label, value)
-
-
-def _text(call: GuestCall, label: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return call.t("guest_erase.yes" if value else "guest_erase.no")
-    if isinstance(value, int) and label.endswith("_s"):
-        return call.t.day_time(value, call.services.identity.utc_offset_min)
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
-    return str(value)

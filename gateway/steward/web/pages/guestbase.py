@@ -26,21 +26,22 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from steward.domain.guestsession import GuestSession, Level
 from steward.errors import Refused, StewardError
+from steward.services.browsersignal import HEADER, SAYS
 from steward.services.guestaccess import SIGNED_OUT
 from steward.web.bundle import Services
 from steward.web.errors import Problem
 from steward.web.pages import cookies, csrf
-from steward.web.pages.base import PageError, Pages, checked_form, new_secret, shown_problem
+from steward.web.pages.base import PageError, Pages, checked_form, shown_problem
+from steward.web.pages.call import Call
 from steward.web.pages.language import LANGUAGES
 
 GUEST_TABLE = "steward_guest_pages"  # on app.state: (method, path) -> GuestRoute
 HOME, SIGN_IN, PROVE = "/me", "/me/in", "/me/prove"
 _OWN = (HOME, "/verify")
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,13 @@ class GuestNav:
     icon: str
 
 
-class GuestCall:
+class GuestCall(Call):
     """One request for a guest's page: what was asked, on whose phone, in which language."""
 
     def __init__(self, site: GuestSite, request: Request) -> None:
+        super().__init__(site.services, request, site.pages.translator(request, cookies.SPOKEN))
         self._site = site
-        self._new_visit: str | None = None
         self._session: GuestSession | None = None
-        self.request = request
-        self.services = site.services
-        self.form: Mapping[str, str] = {}
-        self.path: Mapping[str, str] = request.path_params
-        self.t = site.pages.translator(request)
 
     @property
     def session(self) -> GuestSession:
@@ -101,41 +97,12 @@ class GuestCall:
             if refused.code != SIGNED_OUT:
                 raise
 
-    def now_s(self) -> int:
-        return self.services.clock.now().unix_s
-
-    def time(self, unix_s: int) -> str:
-        """Ship's time: of day if it is near, else with the date."""
-        offset_min, now_s = self.services.identity.utc_offset_min, self.now_s()
-        near = abs(now_s - unix_s) < _DAY_S // 2
-        return (self.t.time if near else self.t.day_time)(unix_s, offset_min)
-
     @property
     def bound_secret(self) -> str | None:
-        """What forms are bound to: the phone's session, or before there is one the browser's visit."""
         return cookies.read_cookie(self.request, cookies.GUEST if self._session is not None else cookies.VISIT)
 
-    @property
-    def secret(self) -> str:
-        """The same, made if there is none."""
-        bound = self.bound_secret
-        if bound is None:
-            bound = self._new_visit = self._new_visit or new_secret()
-        return bound
-
-    def page(self, template: str, status: int = 200, **facts: Any) -> Response:
-        return self._keep_visit(HTMLResponse(self._site.render(template, self, facts), status))
-
-    def go(self, path: str) -> Response:
-        """On to another page of ours."""
-        assert path.startswith("/")
-        assert not path.startswith("//")
-        return self._keep_visit(RedirectResponse(path, 303))
-
-    def _keep_visit(self, response: Response) -> Response:
-        if self._new_visit is not None:
-            cookies.set_cookie(self.request, response, cookies.VISIT, self._new_visit)
-        return response
+    def _render(self, template: str, facts: Mapping[str, Any]) -> str:
+        return self._site.render(template, self, facts)
 
 
 class GuestSite:
@@ -167,19 +134,24 @@ class GuestSite:
 
     def render(self, template: str, call: GuestCall, facts: Mapping[str, Any]) -> str:
         session = call.signed_in
-        here = call.request.url.path
         shared = {
             "languages": LANGUAGES,
             "csrf": csrf.form_token(call.secret),
             "session": session,
+            "home": HOME if session else SIGN_IN,
             "proven": session is not None and session.level is Level.PROVEN,
             "proven_until": call.time(session.until_s) if session is not None else "",
             "nav": self._places(session),
-            "here": here,
+            "here": call.request.url.path,
             "identity": self.services.identity,
-            "back": here if call.request.method == "GET" and here.startswith(_OWN) else self.page_before(here),
+            "back": self._back(call),
         }
         return self.pages.part(template, call.t, shared | dict(facts))
+
+    def _back(self, call: GuestCall) -> str:
+        """Where a form that is on every page leads back to."""
+        here = call.request.url.path
+        return here if call.request.method == "GET" and here.startswith(_OWN) else self.page_before(here)
 
     def _places(self, session: GuestSession | None) -> Sequence[GuestNav]:
         return self._nav if session is not None else ()
@@ -192,19 +164,25 @@ class GuestSite:
             try:
                 return await self._answer(route, call)
             except (StewardError, Problem) as error:
-                status, code, shown_code = shown_problem(error, call.t)
-                return call.page("guest_error.html", status, code=code, shown_code=shown_code)
+                return self._failed(call, error)
 
         return answer
 
+    def _failed(self, call: GuestCall, error: StewardError | Problem) -> Response:
+        status, code, shown_code = shown_problem(error, call.t)
+        way = (self._back(call), "guest_frame.go_back")
+        return call.page("error.html", status, code=code, shown_code=shown_code, layout="guest_layout.html", way=way)
+
     async def _answer(self, route: GuestRoute, call: GuestCall) -> Response:
         await call.take_session()
-        if call.signed_in is not None and call.request.headers.getlist("sec-gpc") == ["1"]:
+        if call.signed_in is not None and call.request.headers.getlist(HEADER) == SAYS:
             await self.services.browser_signal.heard(call.session.ref)
         if route.method == "POST":
             if route.level is not None and call.signed_in is None:
                 return call.go(SIGN_IN)
             call.form = await checked_form(call.request, call.bound_secret)
+            if call.signed_in is not None:
+                self.services.guest_access.count_form(call.session)
         if route.level is not None and call.signed_in is None:
             return _to_sign_in(call)
         if route.level is Level.PROVEN and call.session.level is not Level.PROVEN:

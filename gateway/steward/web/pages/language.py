@@ -9,12 +9,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 LANGUAGES: Mapping[str, str] = MappingProxyType({"en": "English", "nb": "Norsk"})
 DEFAULT = "en"
 _FOLDER = Path(__file__).parents[1] / "locales"
+_NORWEGIAN = frozenset({"nb", "no", "nn"})
 _SPOKEN_AS = {"en": "en", "nb": "nb", "no": "nb", "nn": "nb", "da": "nb", "sv": "nb"}
 _HEADER_MAX = 256  # characters of Accept-Language that are looked at
 _NO_MINOR = frozenset({"ISK", "JPY", "KRW"})
@@ -76,20 +78,31 @@ class Translator:
         month = self(f"base.months.m{at.month}")
         return f"{at.day}. {month} {at:%H:%M}" if self.language == "nb" else f"{at.day} {month} {at:%H:%M}"
 
+    def date_time(self, unix_s: int, utc_offset_min: int) -> str:
+        """The same with the year, for what is years old or years ahead."""
+        at = _ship_time(unix_s, utc_offset_min)
+        month = self(f"base.months.m{at.month}")
+        return f"{at.day}{'.' if self.language == 'nb' else ''} {month} {at.year}, {at:%H:%M}"
+
     def year(self, unix_s: int, utc_offset_min: int) -> int:
         return _ship_time(unix_s, utc_offset_min).year
 
 
 class Catalogue:
-    """Every language's texts, read once at start."""
+    """Every language's texts, read once in a process."""
 
-    def __init__(self, folder: Path = _FOLDER) -> None:
-        self._translators = {name: Translator(name, read_texts(folder / name)) for name in LANGUAGES}
+    def __init__(self) -> None:
+        self._translators = {name: _translator(name) for name in LANGUAGES}
 
     def translator(self, setting: str | None, accept_language: str) -> Translator:
         """By the viewer's own setting if it names a language of ours, else by what the browser asks for."""
         chosen = setting if setting is not None and setting in LANGUAGES else wanted(accept_language)
         return self._translators[chosen]
+
+
+@cache
+def _translator(language: str) -> Translator:
+    return Translator(language, read_texts(_FOLDER / language))
 
 
 def read_texts(folder: Path) -> dict[str, str]:
@@ -98,6 +111,14 @@ def read_texts(folder: Path) -> dict[str, str]:
     for file in sorted(folder.glob("*.toml")):
         _flatten(file.stem, tomllib.loads(file.read_text(encoding="utf-8")), texts)
     return texts
+
+
+def spoken_by(tag: str) -> str | None:
+    """The language of ours that a guest who speaks `tag`, such as nn-NO, reads as their own. None: we lack it."""
+    first = tag.strip().lower().partition("-")[0]
+    if first in _NORWEGIAN:
+        return "nb"
+    return first if first in LANGUAGES else None
 
 
 def wanted(accept_language: str) -> str:

@@ -62,11 +62,13 @@ class PrivacyPages:
 
     async def _page(self, call: PageCall, query: LookQuery, asked: dict[str, str]) -> Response:
         looks, reviews = await self._officer.find(query, _before(call))
-        numbers = await self._desk.crew_numbers([look.actor for look in looks])
+        alone = await self._officer.reviewed_alone() if query == LookQuery(only_glass=True) else ()
+        numbers = await self._desk.crew_numbers([*(look.actor for look in looks), *(review.by for review in alone)])
         older = {"before": looks[-1].seq} if len(looks) == LOOKS_SHOWN else {}
         return call.page(
             "privacy_log.html",
             rows=[_row(call, look, numbers, reviews.get(look.seq)) for look in looks],
+            alone=[_alone(call, review, numbers) for review in alone],
             older=urlencode(asked | older) if older else "",
             glass=query.only_glass,
             guest=query.guest if call.path else "",
@@ -160,6 +162,15 @@ def _day_s(call: PageCall, text: str, days: int, otherwise: int) -> int:
     return int(midnight.timestamp()) - call.services.identity.utc_offset_min * 60
 
 
+def _alone(call: PageCall, review: GlassReview, numbers: dict[str, str]) -> dict[str, Any]:
+    return {
+        "seq": review.look,
+        "finding": review.finding.value,
+        "by": who(call, review.by, numbers),
+        "at": call.t.day_time(review.at_s, call.services.identity.utc_offset_min),
+    }
+
+
 def _row(call: PageCall, look: LookUp, numbers: dict[str, str], review: GlassReview | None) -> dict[str, Any]:
     fields = sorted(look.fields, key=list(Field).index)
     offset_min = call.services.identity.utc_offset_min
@@ -175,6 +186,7 @@ def _row(call: PageCall, look: LookUp, numbers: dict[str, str], review: GlassRev
         "fields": ", ".join(call.t(f"words.field.{field}") for field in fields),
         "way": call.t(f"purser.way.{look.way.value}"),
         "glass": look.broke_glass,
+        "gateway": look.gateway,
         "reason": look.reason,
         "finding": "" if review is None else review.finding.value,
         "reviewed_by": "" if review is None else who(call, review.by, numbers),
