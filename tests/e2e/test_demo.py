@@ -22,6 +22,10 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from voyage.cast import build_cast
+from voyage.plan import build_plan
+from voyage.taps import planned_taps
+
 LIMIT_S = 200.0
 GONE_LIMIT_S = 15.0
 COMMAND = (sys.executable, "-m", "voyage", "demo")
@@ -105,6 +109,12 @@ def check_report(report: dict[str, Any], bands: int) -> None:
     assert set(figures["freeze_to_refusal_s"]) == {"desk", "shore"}
 
 
+def planned(bands: int, seed: int) -> list[str]:
+    """What comes of every tap of a day of a few seconds, as it is planned."""
+    cast = build_cast(bands)
+    return planned_taps(cast, build_plan(cast, seed, 0))
+
+
 def secrets_of(ship: Path) -> list[str]:
     """What no log may hold: names of the manifest, and every password there is."""
     rows = (ship / "manifest" / "guests.csv").read_text().splitlines()[1:]
@@ -120,6 +130,7 @@ def test_a_day_ends_by_itself_with_every_check_held(tmp_path: Path) -> None:
     assert done.stderr == ""
     told = json.loads(report.read_text())
     check_report(told, bands=22)
+    assert told["taps"] == planned(bands=22, seed=1)
     frozen = next(check for check in told["checks"] if check["name"] == "frozen_band_refused")
     doors = {line.partition(":")[0] for line in frozen["listed"]}
     assert {"gangway-1", "pool", "spa", "cabin-5016", "cabin-5012"} <= doors

@@ -76,6 +76,15 @@ async def test_a_lost_clock_is_told_without_the_band() -> None:
     assert alert.payload["uid"] is None
 
 
+async def test_nor_is_anybody_else_s_band_told_with_it() -> None:
+    """The tap is sealed with the guest's key and soon over; the alert is neither."""
+    store = MemoryStore()
+    assert (await at_door(store, shown(), trusted=False)).granted
+    opened, alert = await logged(store)
+    assert opened.payload["guest"] == REF
+    assert (alert.payload["alert"], alert.payload["uid"]) == ("clock_lost", None)
+
+
 @pytest.mark.parametrize("case", ["frozen", "forged", "copied"])
 async def test_what_staff_must_look_at_keeps_its_references(case: str) -> None:
     store = await untracked()

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -96,8 +96,12 @@ class Acts:
         seen: Observed,
         tell: Tell,
         slow_readers: Container[str] = (),
+        issued: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> None:
-        """slow_readers: places whose reader must see an empty field for EMPTY_FIELD_S before the next band."""
+        """slow_readers: places whose reader must see an empty field for EMPTY_FIELD_S before the next band.
+
+        issued: on a day without tracking, what a person does with a new band first.
+        """
         self.truth = Truth(cast)
         self.refs: dict[str, str] = {}  # person -> the gateway's reference
         self._cast = cast
@@ -113,6 +117,7 @@ class Acts:
         self._seen = seen
         self._tell = tell
         self._slow = slow_readers
+        self._issued = issued
         self._uids: dict[str, str] = {}
         self._charges: dict[str, tuple[str, int]] = {}  # a step's name -> (tap id, amount)
         self._purchases = itertools.count(1)
@@ -120,7 +125,7 @@ class Acts:
         self._hands = {band.key: asyncio.Lock() for band in cast.bands}  # a band is in one field at a time
         self.crew = CrewActs(
             *(cast, systems.handhelds, systems.profiles, self.refs, self.truth.wearer, self.at_station),
-            *(systems.desk, seen, tell),
+            *(systems.desk, seen, tell, issued is not None),
         )
         self._amends = Amends(systems.purser, self.crew, self._charges, seen, tell)
         self._free_encoders: asyncio.Queue[str] = asyncio.Queue()
@@ -334,6 +339,8 @@ class Acts:
         self.truth.issued(step.band, step.person)
         kind = "passive band" if self._cast.band(step.band).passive else "band"
         self._tell(f"{self._cast.person(step.person).label} gets a {kind} at {encoder}", GOOD)
+        if self._issued is not None:
+            await self._issued(step.person, step.band)
 
     async def _freeze(self, step: Freeze) -> None:
         """Reported at the desk, then tried at once at a door that was theirs."""

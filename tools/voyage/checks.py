@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from voyage import checks_reasons as reasons
 from voyage import checks_shore as shore
 from voyage import checks_trust as trust
+from voyage import checks_untracked as untracked
 from voyage.cast import BANDS_MIN
 from voyage.observed import DoorTry, Observed, TillTry
 from voyage.verdict import Check, Verdict
@@ -21,7 +22,7 @@ _SHOWN_MAX = 5
 def run_checks(seen: Observed) -> list[Check]:
     """All of them, in the order they are shown."""
     checks = []
-    for name, claim, judge in CHECKS + (OUTAGE_CHECKS if seen.outage_asked else ()):
+    for name, claim, judge in _asked_for(seen):
         verdict = judge(seen)
         detail = _listed(verdict.faults) if verdict.faults else verdict.seen
         checks.append(Check(name, claim, not verdict.faults, detail, verdict.listed))
@@ -281,6 +282,22 @@ CHECKS: tuple[Named, ...] = (
     ("breach_drill", "A breach pack is made off line", trust.breach_drill),
 )
 OUTAGE_CHECKS: tuple[Named, ...] = (("outage_survived", "An outage loses nothing", shore.outage_survived),)
+UNTRACKED_CHECKS: tuple[Named, ...] = (
+    ("guests_recognised", "Crew know who it is, and no more", untracked.guests_recognised),
+    ("nothing_optional", "Nothing optional is kept of anybody", untracked.nothing_optional),
+)
+# What needs a guest's yes; on a day without tracking UNTRACKED_CHECKS say that there is none of it.
+PERSONAL = frozenset({"crew_served", "suggestions_safe", "suggestions_follow", "suggestions_explained", "reasons_hold"})
+
+
+def _asked_for(seen: Observed) -> Iterable[Named]:
+    if seen.untracked_asked:
+        yield from (named for named in CHECKS if named[0] not in PERSONAL)
+        yield from UNTRACKED_CHECKS
+    else:
+        yield from CHECKS
+    if seen.outage_asked:
+        yield from OUTAGE_CHECKS
 
 
 def _doors_left_out(seen: Observed, tries: Iterable[DoorTry], what: str) -> list[str]:

@@ -35,7 +35,9 @@ class CrewActs:
         desk: Desk,
         seen: Observed,
         tell: Callable[[str, str], None],
+        untracked: bool = False,
     ) -> None:
+        """untracked: every guest said no to all that is optional, so that crew must get none of it."""
         self.handhelds = handhelds
         self._cast = cast
         self._profiles = profiles
@@ -45,6 +47,7 @@ class CrewActs:
         self._desk = desk
         self._seen = seen
         self._tell = tell
+        self._untracked = untracked
         self._in_recovery: set[str] = set()
 
     async def do(self, step: CrewStep) -> None:
@@ -89,9 +92,9 @@ class CrewActs:
         async with self._in_field(step.band, handheld.duty.station):
             async with asyncio.timeout(TAP_LIMIT_S):
                 await heard
-            card = await handheld.card(ref, offering=ref not in self._in_recovery)
+            card = await handheld.card(ref, offering=self._may_offer(ref))
             ms = (time.monotonic() - start) * 1000
-        photo = await handheld.photo(ref)
+        photo = await self._photo(handheld, ref)
         if card.offer:
             await handheld.answer(card.offer, step.says)
         self._seen.served.append(
@@ -110,13 +113,40 @@ class CrewActs:
         )
         why = f" ({card.why})" if card.why else ""
         what = f"{_SAYS[step.says]} {card.title}{why}" if card.offer else "nothing to suggest"
-        self._tell(f"{label} · known at the {handheld.duty.station} handheld; {what}", GOOD if card.offer else BAD)
+        good = bool(card.offer) != self._untracked
+        self._tell(f"{label} · known at the {handheld.duty.station} handheld; {what}", GOOD if good else BAD)
+
+    def _may_offer(self, ref: str) -> bool:
+        """Whether a suggestion is looked for at all: if not, that is no look-up."""
+        return not self._untracked and ref not in self._in_recovery
+
+    async def _photo(self, handheld: Handheld, ref: str) -> bytes:
+        """Empty if a guest who said no to it is not shown, as it must be."""
+        try:
+            return await handheld.photo(ref)
+        except Refused:
+            if not self._untracked:
+                raise
+            return b""
 
     async def _note(self, handheld: Handheld, step: Note) -> None:
         ref = self._refs[step.person]
-        card = await handheld.add_note(ref, step.text, offering=ref not in self._in_recovery)
+        if self._untracked:
+            await self._try_note(handheld, ref, step.text)
+            return
+        card = await handheld.add_note(ref, step.text, offering=self._may_offer(ref))
         self._care("note", step.text in card.text, "it is on the next card")
         self._tell(f"crew · a note about {self._cast.person(step.person).label} for this shift", PLAIN)
+
+    async def _try_note(self, handheld: Handheld, ref: str, text: str) -> None:
+        """Of a guest who said no to notes."""
+        try:
+            await handheld.add_note(ref, text, offering=False)
+            refused = False
+        except Refused:
+            refused = True
+        card = await handheld.card(ref, offering=False)
+        self._care("note", refused and text not in card.text, "no note is taken of who said no")
 
     async def _recover(self, handheld: Handheld, step: Recover) -> None:
         ref, label = self._refs[step.person], self._cast.person(step.person).label
@@ -126,9 +156,10 @@ class CrewActs:
         again = await handheld.card(ref, offering=False)
         quiet = not opened.offer and not again.offer and step.what in again.text
         self._care("recovery", quiet, "no suggestion while it is open")
-        closed: Card = await handheld.close_case(again.case, step.outcome, offering=True)
+        closed: Card = await handheld.close_case(again.case, step.outcome, offering=not self._untracked)
         self._in_recovery.discard(ref)
-        self._care("put right", not closed.case and bool(closed.offer), "closed, and suggestions are back")
+        as_before = not closed.case and bool(closed.offer) != self._untracked
+        self._care("put right", as_before, "closed, and suggestions are as the guest wants them")
         self._tell(f"crew · {label}: put right", GOOD)
 
     async def _find(self, handheld: Handheld, step: Find) -> None:
@@ -145,7 +176,7 @@ class CrewActs:
 
     async def _take_back(self, handheld: Handheld, step: TakeBack) -> None:
         ref, label = self._refs[step.person], self._cast.person(step.person).label
-        before = (await handheld.card(ref, offering=True)).text
+        before = (await handheld.card(ref, offering=self._may_offer(ref))).text
         await self._desk.record_consents(ref, {"photo": False, "suggestions": False})
         card, picture = await handheld.card(ref, offering=False), f"/crew/guests/{ref}/photo"
         try:
@@ -153,7 +184,7 @@ class CrewActs:
             refused = ""
         except Refused as error:
             refused = error.code
-        ok = picture in before and picture not in card.text and not card.offer and bool(refused)
+        ok = (picture in before) != self._untracked and picture not in card.text and not card.offer and bool(refused)
         self._care("consent", ok, "taken back at the desk, and the next card shows no photo and no suggestion")
         self._tell(
             f"crew · {label} took back consent: no photo, no suggestion from the next look on", GOOD if ok else BAD

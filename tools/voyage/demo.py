@@ -67,6 +67,10 @@ def demo(
         Path | None,
         typer.Option("--keep", help="Keep the ship's folder here: settings, database, log, bands.", show_default=False),
     ] = None,
+    untracked: Annotated[
+        bool,
+        typer.Option("--untracked", help="Every guest asks not to be tracked; then nothing optional may be kept."),
+    ] = False,
 ) -> None:
     """A ship's day in about a minute: guests board, open doors, pay, are known at the bar, lose a band, and settle.
 
@@ -84,7 +88,8 @@ def demo(
       voyage demo --outage 20s
       voyage demo --once --report report.json
       voyage demo --pcsc --bands 40
+      voyage demo --once --untracked
     """
     from voyage.launch import launch  # here, so that `voyage apdu` need not load a whole ship
 
-    raise typer.Exit(launch(once, report, pcsc, bands, seed, port, seconds, outage, keep))
+    raise typer.Exit(launch(once, report, pcsc, bands, seed, port, seconds, outage, keep, untracked))

@@ -28,9 +28,10 @@ def launch(
     seconds: float,
     outage: float | None,
     keep: Path | None,
+    untracked: bool,
 ) -> int:
     """The exit status of `voyage demo` with these options; see its help."""
-    settings = Settings(once, report, pcsc, bands, seed, port, seconds, outage, keep)
+    settings = Settings(once, report, pcsc, bands, seed, port, seconds, outage, keep, untracked)
     console = Console()
     try:
         outcome = asyncio.run(_until_signal(settings, console))

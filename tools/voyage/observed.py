@@ -296,6 +296,15 @@ class ErasedSeen:
     found: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UntrackedSeen:
+    """A day without tracking. guests: who should have asked for it. kept: optional things that were found of them."""
+
+    guests: int
+    missing: tuple[str, ...]  # of them, who did not get to ask
+    kept: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class TrustSeen:
     """pages: those that were shown. links: (the band's link opened, the same link opened again)."""
@@ -331,6 +340,8 @@ class Observed:
     suggestions: list[SuggestionSeen] = field(default_factory=list)
     arms: tuple[ArmSeen, ...] = ()
     trust: TrustSeen | None = None
+    untracked: UntrackedSeen | None = None
+    untracked_asked: bool = False
     freezes: list[FreezeSeen] = field(default_factory=list)
     looks: LooksSeen | None = None
     ashore: AshoreSeen | None = None

@@ -32,3 +32,4 @@ class Settings:
     seconds: float
     outage: float | None  # seconds
     keep: Path | None
+    untracked: bool = False  # every guest asks not to be tracked

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from voyage.observed import Observed
+from voyage.taps import seen_taps
 from voyage.verdict import Check
 
-SCHEMA = 2
+SCHEMA = 3
 VERSION_LIMIT_S = 10.0
 
 
@@ -62,6 +63,7 @@ def build_report(
             },
             "seconds": {phase: round(value, 2) for phase, value in seconds.items()},
         },
+        "taps": seen_taps(seen),
         "checks": listed,
         "settings": dict(settings),
         "micropython": micropython,

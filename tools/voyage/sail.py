@@ -46,9 +46,10 @@ from voyage.ship import (
     page_port,
     settings_text,
 )
-from voyage.shore import Shore, ShoreProcess, make_shore
+from voyage.shore import Shore, ShoreProcess, make_shore, name_authority
 from voyage.tending import first_trouble, in_background, unless_one_dies
 from voyage.trust import try_trust
+from voyage.untracked import Untracking, look_for_optional, may_ask
 from voyage.verdict import Check
 from voyage.watching import taps_by_hand
 from voyage.wrists import VirtualBand, close_all, start_all
@@ -56,6 +57,7 @@ from voyage.wrists import VirtualBand, close_all, start_all
 BOARD_EVERY_S = 0.5
 OUTAGE_AT = 12 * 60  # ship's time
 SECONDS_PER_FILL = 5  # a longer day has more ordinary taps
+CHOSEN = ("pcsc", "bands", "seed", "seconds", "outage", "untracked")  # settings that the report names
 _TROUBLES = (
     ShipError,
     BandProcessError,
@@ -83,6 +85,7 @@ class Sailing:
         doors = tuple(place.name for place in self._cast.of(DOOR))
         self._seen = Observed(doors=doors, steps_planned=self._plan.steps + len(self._plan.boarding))
         self._seen.outage_asked = settings.outage is not None
+        self._seen.untracked_asked = settings.untracked
         self._checks: list[Check] = []
         self._seconds: dict[str, float] = {}
         self._gateway: GatewayProcess | None = None
@@ -161,6 +164,7 @@ class Sailing:
         names = pcsc.names if pcsc else {}
         text = settings_text(self._cast, port, controllers.addresses, names, datetime.now(UTC), link)
         config, tokens = make_ship(folder, self._cast, text)
+        await name_authority(shore_folder.config, folder)
 
         scene.begin("starting the gateway")
         gateway = GatewayProcess(config, folder / "gateway.log", pcsc.environment() if pcsc else None)
@@ -212,7 +216,8 @@ class Sailing:
         scene, seen = self._scene, self._seen
         monitor = Client(aboard.http, aboard.tokens.monitor)
         watch = LinkWatch(aboard.http, aboard.shore, aboard.relay, scene.link)
-        acts = await self._muster(aboard, monitor)
+        untracking = Untracking(self._cast, aboard.bands, scene.address.rstrip("/"))
+        acts = await self._muster(aboard, monitor, untracking)
         by_hand = taps_by_hand(aboard, acts, self._cast, self._screen, self._by_hand, watched=not self._settings.once)
         async with by_hand, in_background(self._poll_board(monitor), watch.keep_looking()):
             scene.begin("boarding", len(self._plan.boarding))
@@ -229,6 +234,11 @@ class Sailing:
             scene.begin("comparing with shore")
             with self._timed("comparing"):
                 await evidence.collect(aboard, acts.refs, self._by_hand, seen)
+                if seen.untracked_asked:
+                    guests = {key: ref for key, ref in acts.refs.items() if may_ask(self._cast.person(key))}
+                    seen.untracked = await asyncio.to_thread(
+                        look_for_optional, aboard.folder, guests, untracking.asked, seen.events
+                    )
             scene.figures = await monitor.get("/v1/board")
             await watch.look()
             with self._timed("trust"):
@@ -238,7 +248,7 @@ class Sailing:
                 scene.begin("the day is over; doors and the bar stay in use")
                 await night.stroll(self._cast, acts, random.Random(self._settings.seed))
 
-    async def _muster(self, aboard: Aboard, monitor: Client) -> Acts:
+    async def _muster(self, aboard: Aboard, monitor: Client, untracking: Untracking) -> Acts:
         """Bands are started, guests imported, and shore sends the catalogue."""
         scene, base_url = self._scene, self._scene.address.rstrip("/")
         scene.begin("starting bands, importing guests", len(aboard.bands))
@@ -261,6 +271,7 @@ class Sailing:
             self._seen,
             scene.tell,
             aboard.pcsc_ports,
+            untracking.ask if self._seen.untracked_asked else None,
         )
         await admit_all(acts, self._cast, imported.result())
         scene.tell(f"manifest · {len(imported.result())} made-up guests and crew imported, with photos", "good")
@@ -283,7 +294,7 @@ class Sailing:
         self._checks = run_checks(seen)
         self._scene.checks = self._checks
         if self._settings.report is not None:
-            chosen = {name: getattr(self._settings, name) for name in ("pcsc", "bands", "seed", "seconds", "outage")}
+            chosen = {name: getattr(self._settings, name) for name in CHOSEN}
             report = build_report(
                 seen,
                 self._checks,

@@ -15,6 +15,7 @@ from voyage.ship import BROKER, GATEWAY, HOST, SHIP
 CATALOGUE = Path(__file__).with_name("offers.json")
 FLEET = "voyage"
 _PRINTED = re.compile(r"http://\S+")
+_FINGERPRINT = re.compile(r"verification key ([0-9a-f]{4}(?: [0-9a-f]{4}){7})")
 _LOGIN_LINE = '# password_file = "broker-password"'
 
 
@@ -46,6 +47,16 @@ async def make_shore(ship: Path, broker_port: int) -> ShoreFolder:
     tokens = dict(line.split("=", 1) for line in first.read_text().splitlines() if "=" in line)
     first.unlink()
     return ShoreFolder(config, key.strip(), tokens["STEWARD_SHORE_TOKEN_MONITOR"], tokens["STEWARD_SHORE_TOKEN_PURSER"])
+
+
+async def name_authority(shore: Path, ship: Path) -> None:
+    """As an operator would, who reads the fingerprint off the ship's key file and says it ashore."""
+    own = ("--file", str(ship / "keys.sealed"), "--passphrase-file", str(ship / "passphrase"))
+    shown = _FINGERPRINT.search(await run_steward("keys", "show", *own))
+    if shown is None:
+        raise ShipError("`steward keys show` prints no verification key: its output is another now")
+    named = ("ship", "authority", SHIP, GATEWAY, "--key", shown[1])
+    await run_steward("shore", *named, "--config", str(shore))
 
 
 class ShoreProcess(ServiceProcess):
