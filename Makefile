@@ -22,6 +22,7 @@ demo: setup
 	@$(PY) -m voyage demo $(ARGS)
 
 test: setup-tests
+	@$(PY) -m compileall -q gateway firmware models tools  # once, and not by each of the processes that tests start
 	@$(PY) tools/test_markers.py $(if $(CI),--required) > .venv/.markers
 	$(PY) -m pytest -n 2 --dist loadgroup -m "$$(cat .venv/.markers)" $(ARGS)
 

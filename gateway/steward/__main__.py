@@ -8,31 +8,34 @@ from datetime import UTC, datetime
 
 import typer
 
-from steward import (
-    __version__,
-    cli_aggregates,
-    cli_broker,
-    cli_events,
-    cli_import,
-    cli_incident,
-    cli_init,
-    cli_keys,
-    cli_lift,
-    cli_offers,
-    cli_privacy,
-    cli_retention,
-    cli_shore,
-    cli_store,
-    cli_tls,
-    cli_tokens,
-    cli_verify,
-    config,
-)
+from steward import __version__, config
 from steward.cli_common import ConfigOption, plain_errors
+from steward.cli_loading import loading
 from steward.errors import ConfigError
+
+_ELSEWHERE = {
+    "init": "steward.cli_init:init",
+    "migrate": "steward.cli_store:migrate",
+    "backup": "steward.cli_store:backup",
+    "restore": "steward.cli_store:restore",
+    "incident": "steward.cli_incident:incident",
+    "keys": "steward.cli_keys:app",
+    "tokens": "steward.cli_tokens:app",
+    "shore": "steward.cli_shore:app",
+    "tls": "steward.cli_tls:app",
+    "broker": "steward.cli_broker:app",
+    "import": "steward.cli_import:app",
+    "events": "steward.cli_events:app",
+    "offers": "steward.cli_offers:app",
+    "lift": "steward.cli_lift:app",
+    "privacy": "steward.cli_privacy:app",
+    "aggregates": "steward.cli_aggregates:app",
+    "verify": "steward.cli_verify:app",
+}
 
 app = typer.Typer(
     name="steward",
+    cls=loading(_ELSEWHERE),
     help="Wristband keys and onboard payment, decided on this machine.",
     epilog=(
         "First time here? `steward init ship` makes a folder with settings, keys and tokens, "
@@ -43,24 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(cli_keys.app)
-app.add_typer(cli_tokens.app)
-app.add_typer(cli_shore.app)
-app.add_typer(cli_tls.app)
-app.add_typer(cli_broker.app)
-app.add_typer(cli_import.app)
-app.add_typer(cli_events.app)
-app.add_typer(cli_offers.app)
-app.add_typer(cli_lift.app)
-app.add_typer(cli_privacy.app)
-cli_privacy.app.command("retention")(cli_retention.retention)
-app.add_typer(cli_aggregates.app)
-app.add_typer(cli_verify.app)
-app.command("init")(cli_init.init)
-app.command("migrate")(cli_store.migrate)
-app.command("backup")(cli_store.backup)
-app.command("restore")(cli_store.restore)
-app.command("incident")(cli_incident.incident)
 
 
 @app.command("run")

@@ -34,7 +34,8 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except StewardError as error:
-        typer.echo(f"steward: {error.code}: {error}", err=True)
+        said = str(error).removeprefix(f"{error.code}: ")  # some errors begin with it, some do not
+        typer.echo(f"steward: {error.code}: {said}", err=True)
         raise typer.Exit(EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED) from None
 
 

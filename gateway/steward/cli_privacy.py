@@ -17,6 +17,7 @@ from steward.adapters.sqlite.snapshot import snapshot
 from steward.adapters.store_register import columns_of
 from steward.adapters.system import SystemClock
 from steward.cli_common import EXIT_FAILED, ConfigOption, plain_errors
+from steward.cli_retention import retention
 from steward.config import Config
 from steward.config_http import LOOPBACK
 from steward.config_link import EMBEDDED
@@ -34,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("retention")(retention)
 
 
 @app.callback()

@@ -16,7 +16,7 @@ from steward.domain.crew import PIN_FAILURES_MAX
 from steward.domain.events import EventType
 from steward.domain.guests import Band, BandState
 from steward.domain.viewing import CrewRole, Purpose
-from steward.errors import Refused
+from steward.errors import NotFound, Refused
 from steward.services.checkin import CheckinService
 from steward.services.pins import PinService
 
@@ -174,5 +174,11 @@ async def test_crew_do_not_look_crew_up(gateway: Gateway) -> None:
     placed = await deck.crew.set_shift(session, BAR, Purpose.FOOD_AND_DRINK)
     assert await deck.lookups.search(deck.crew.viewer(placed), "boss") == []
     assert await deck.lookups.search(deck.crew.viewer(placed), "101") == []
+    for tapped in (True, False):  # nor by the reference, which is in every log of what a colleague did
+        with pytest.raises(NotFound):
+            await deck.lookups.card(deck.crew.viewer(placed), PURSER_CREW, tapped)
+    with pytest.raises(NotFound):
+        await deck.lookups.photo(deck.crew.viewer(placed), PURSER_CREW)
+    assert await deck.looks() == []
     assert not await out(deck, secret)
     await deck.store.close()

@@ -11,12 +11,16 @@ from tests.attack.shipkit import DESK, TILL, alerts, band, events
 from tests.unit.servicekit import BAR, OUTLETS
 
 from steward.adapters.memory import MemoryStore
+from steward.adapters.system import SystemClock
 from steward.domain.access import Place
+from steward.domain.condition import REFRESH_S
 from steward.domain.crew import LoginState
 from steward.domain.events import EventType
 from steward.domain.ids import TillId
+from steward.domain.untracked import Untracked
 from steward.domain.viewing import CrewRole
 from steward.errors import Refused
+from steward.ports import ClockReading
 from steward.services.crew import CrewService
 from steward.services.crewtaps import CrewTapService
 from steward.services.feed import TapFeed
@@ -25,6 +29,15 @@ from steward.services.tills import TillService
 from voyage.rig import SITE, SUN_TEMPLATE, Rig
 
 STATION, PIN = "bar-crew", "246810"
+
+
+class Doubtful(SystemClock):
+    """Moved on by hand, and believed or not."""
+
+    later_s, believed = 0, True
+
+    def now(self) -> ClockReading:
+        return ClockReading(super().now().unix_s + self.later_s, self.believed)
 
 
 class Station:
@@ -98,6 +111,26 @@ async def test_a_guests_band_is_announced_and_never_logs_in(at: Station, tmp_pat
         kinds = {event.type for event in await events(at.rig)}
         assert EventType.CREW_LOGGED_IN not in kinds
         assert EventType.LOOKED_UP not in kinds  # nobody has looked yet
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+async def test_of_who_is_not_tracked_a_station_writes_nothing_down(tmp_path: Path, *, hidden: bool) -> None:
+    """A clock that is lost is told to staff at every tap: without the band, as at a door."""
+    clock = Doubtful()
+    rig = Rig(MemoryStore(), clock=clock)
+    async with station(rig), await band(tmp_path) as wrist:
+        guest = await rig.check_in()
+        uid = (await rig.issue(guest, wrist)).uid
+        assert uid is not None
+        await rig.store.write(lambda tx: tx.put_untracked(Untracked(guest.ref, hidden, clock.now().unix_s, 1)))
+        before = await rig.store.read(lambda tx: tx.condition(uid))
+        clock.later_s = REFRESH_S
+        assert (await rig.tap(wrist, STATION)).code == "announced"
+        assert (await rig.store.read(lambda tx: tx.condition(uid)) == before) is hidden
+        clock.believed = False
+        assert (await rig.tap(wrist, STATION)).code == "announced"
+    told = [e.payload["uid"] for e in await events(rig) if e.type is EventType.STAFF_ALERT]
+    assert told == [None if hidden else uid]
 
 
 async def test_a_replaced_crew_band_logs_nobody_in_and_its_sessions_end(at: Station, tmp_path: Path) -> None:

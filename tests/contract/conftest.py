@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore, StoreLimits
@@ -26,7 +26,7 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
         if request.param == "memory":
             store = MemoryStore(queue_max=write_queue_max)
         else:
-            path = tmp_path / f"steward{len(opened)}.db"
+            path = lay_store(tmp_path / f"steward{len(opened)}.db")
             store = SqliteStore.open(path, DATA_KEY, limits=StoreLimits(write_queue_max=write_queue_max))
         opened.append(store)
         return store
@@ -43,6 +43,6 @@ def store(open_store: OpenStore) -> Store:
 
 @pytest_asyncio.fixture
 async def sqlite_store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore.open(tmp_path / "steward.db", DATA_KEY)
+    opened = SqliteStore.open(lay_store(tmp_path / "steward.db"), DATA_KEY)
     yield opened
     await opened.close()

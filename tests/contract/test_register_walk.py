@@ -11,9 +11,12 @@ from unittest.mock import MagicMock
 import pytest
 from pydantic import BaseModel
 from tests.registerkit import (
+    OF_THE_REGISTER,
+    TEMPLATES,
     all_columns,
     answer_fields,
     edited,
+    page_facts,
     passed_on_keys,
     undeclared,
     untyped_answers,
@@ -36,6 +39,8 @@ from steward.errors import StoreUnavailable
 from steward.ports import Store
 from steward.shore.api import ShoreApi
 from steward.shore.sqlite import SqliteShore
+from steward.web.pages.guest_held import LINES
+from steward.web.pages.guest_taken import HOMES
 
 # The fleet's API tells what the fleet's store holds, line by line, and those columns are walked.
 FLEET_LINES = {"/v1/fleet", "/v1/events/count", "/v1/aggregates", "/v1/decisions", "/v1/alarms/clear"}
@@ -45,6 +50,11 @@ FLEET_LINES = {"/v1/fleet", "/v1/events/count", "/v1/aggregates", "/v1/decisions
 WHOLE_GUEST = {"POST /v1/guests/{ref}/export"}
 # What was erased, and what is kept by law: a document with a schema of its own, signed as a whole.
 CERTIFICATES = {"POST /v1/guests/{ref}/erasure", "GET /v1/erasures/{certificate}", "GET /v1/guests/{ref}/papers"}
+
+
+# All that is held of one guest, on pages for that guest: lists of names and values, each made for a group of the
+# register by its name (guest_held.LINES, guest_taken.HOMES), and those are walked.
+WHOLE_PAGES = {"guest_data.lines", "guest_taken.lines", "guest_taken.lists", "guest_taken.rows"}
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +197,60 @@ def test_a_planted_field_of_an_answer_is_found() -> None:
     app = whole_api()
     app.add_api_route("/v1/nosy", lambda: None, response_model=list[Nosy])
     assert undeclared(answer_fields(app.openapi()), REGISTER.names(Sort.ANSWER)) == ["Nosy.birthday"]
+
+
+# pages
+
+
+def test_whatever_a_page_reads_is_named_and_every_named_fact_is_read() -> None:
+    found = page_facts()
+    assert len(found) > 600
+    assert found >= WHOLE_PAGES
+    assert undeclared(found - WHOLE_PAGES, REGISTER.names(Sort.PAGE)) == []
+    assert undeclared(REGISTER.names(Sort.PAGE), found - WHOLE_PAGES) == []
+
+
+def test_the_lists_of_all_that_is_held_are_made_group_by_group() -> None:
+    groups = {f"{case.id}.{group.id}" for case, group in REGISTER.groups() if case.about == "guests"}
+    assert LINES.keys() <= groups
+    assert set(HOMES.values()) <= groups
+
+
+PLANTED = {
+    "crew_card.shoe_size": "{{ shoe_size }}",
+    "crew_card.birthday": "{% if card.birthday %}x{% endif %}",
+    "crew_card.mood": "{% for row in rows %}{{ t('a.' ~ row['mood']) }}{% endfor %}",
+    "crew_card.gait": "{{ row.get('gait') }}",
+    "crew_card.partner": "{% set who = person.partner %}{{ who }}",
+    "crew_card.weight": "{% include 'x.html' %}{{ t('a.b', n=person.body.weight) }}",
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_fact_of_a_page_is_found(tmp_path: Path, planted: str) -> None:
+    (tmp_path / "crew_card.html").write_text(PLANTED[planted], encoding="utf-8")
+    assert planted in undeclared(page_facts(tmp_path), REGISTER.names(Sort.PAGE))
+
+
+def test_a_fact_that_one_page_shows_is_not_named_for_another(tmp_path: Path) -> None:
+    assert "crew_card.diet" in REGISTER.names(Sort.PAGE)
+    (tmp_path / "crew_search.html").write_text("{{ diet }}", encoding="utf-8")
+    assert undeclared(page_facts(tmp_path), REGISTER.names(Sort.PAGE)) == ["crew_search.diet"]
+
+
+def test_what_implies_health_is_read_by_these_pages_alone() -> None:
+    special = {
+        name.partition(".")[0]
+        for _, group in REGISTER.groups()
+        if group.category.special
+        for name in group.items[Sort.PAGE]
+    }
+    assert special == {"crew_card", "guest_correct"}
+
+
+def test_pages_that_are_not_walked_are_made_of_the_register_and_the_settings_alone() -> None:
+    skipped = {file.stem for file in TEMPLATES.glob(f"{OF_THE_REGISTER}*.html")}
+    assert skipped == {"report", "report_dpia", "report_notice", "report_parts", "report_record"}
 
 
 # features

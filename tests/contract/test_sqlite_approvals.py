@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.contract import makers
 from tests.contract.test_store_approvals import P1, P2, approval, done, posted
-from tests.vaultkit import DATA_KEY, sealing
+from tests.vaultkit import DATA_KEY, lay_store, sealing
 
 from steward.adapters.sqlite import desk
 from steward.adapters.sqlite.connect import connect
@@ -58,7 +58,7 @@ async def fill(path: Path) -> None:
         made = posted(tx, 10, 50)
         tx.put_correction(made)
 
-    store = SqliteStore.open(path, DATA_KEY)
+    store = SqliteStore.open(lay_store(path), DATA_KEY)
     await store.write(work)
     await store.close()
 

@@ -206,6 +206,8 @@ def fill_parts(tx: Tx) -> None:
         if name.startswith("put_") and name not in ("put_crew", "put_session"):
             write(tx)
     put(tx, closed(request(), RequestState.DONE, AT_S + 9, "officer"))
+    seq = tx.log_look_up(look({Field.ALLERGIES}, way=Way.BROKE_GLASS, reason="she fainted")).seq
+    tx.put_review(GlassReview(seq, "officer", AT_S, Finding.JUSTIFIED, b"sealed"))
 
 
 PARTS = [part for part in Part if part not in (Part.LOOK_UP, Part.DECISION, Part.SIGNAL, Part.HEALTH)]
@@ -248,7 +250,10 @@ async def test_rows_with_a_time_of_their_own_go_by_it(store: Store, part: Part) 
             asked = request(RequestId(f"{n:016x}"))
             put(tx, asked)
             put(tx, closed(asked, RequestState.DONE, AT_S + n, "officer"))
+            seq = tx.log_look_up(look({Field.ALLERGIES}, way=Way.BROKE_GLASS, reason="she fainted")).seq
+            tx.put_review(GlassReview(seq, "officer", AT_S + n, Finding.JUSTIFIED, b""))
         put(tx, request(RequestId("f" * 16)))
+        tx.drop_look_contents(ANNA)
 
     await store.write(fill)
     assert await store.read(lambda tx: [tx.count_aged(part, AT_S + n) for n in (0, 2, 9)]) == [0, 2, 3]
@@ -257,6 +262,29 @@ async def test_rows_with_a_time_of_their_own_go_by_it(store: Store, part: Part) 
     assert await store.write(lambda tx: tx.drop_aged(part, AT_S + 2, 9)) == 0
     assert await store.read(lambda tx: tx.count_aged(part, AT_S + 9)) == 1
     assert await store.read(lambda tx: [each.id for each in tx.waiting_requests()]) == [RequestId("f" * 16)]
+
+
+async def test_a_finding_goes_no_sooner_than_what_it_is_about(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        for ref in (ANNA, BOB):
+            seq = tx.log_look_up(look({Field.ALLERGIES}, ref, way=Way.BROKE_GLASS, reason="fainted")).seq
+            tx.put_review(GlassReview(seq, "officer", AT_S, Finding.JUSTIFIED, b"sealed"))
+        tx.drop_request_words(ANNA)
+        tx.drop_look_contents(ANNA)
+
+    await store.write(fill)
+    erased = GlassReview(1, "officer", AT_S, Finding.JUSTIFIED, b"")
+    assert (await store.read(lambda tx: tx.reviews([1])))[1] == erased
+    assert await store.read(lambda tx: (tx.count_aged(Part.REVIEW, AT_S), tx.count_aged(Part.REVIEW, AT_S + 1))) == (
+        0,
+        1,
+    )
+    alone = await store.read(lambda tx: (list(tx.reviews_alone(9)), list(tx.reviews_alone(0))))
+    assert alone == ([erased], [])
+    assert await store.write(lambda tx: tx.drop_aged(Part.REVIEW, AT_S + 1, 9)) == 1
+    assert list(await store.read(lambda tx: tx.reviews_alone(9))) == []
+    assert list(await store.read(lambda tx: tx.reviews([1, 2]))) == [2]
+    assert await store.read(lambda tx: tx.unreviewed_glass()) == 0
 
 
 async def test_events_that_can_be_read_are_counted(store: Store) -> None:

@@ -44,6 +44,7 @@ from steward.ports.erasure import ErasureTx
 from steward.ports.guestaccess import GuestAccessTx
 from steward.ports.looktree import LookTreeTx
 from steward.ports.manifest import ManifestTx
+from steward.ports.peerlooks import PeerHead, PeerLookTx
 from steward.ports.privacy import PrivacyTx
 from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
@@ -53,6 +54,7 @@ from steward.ports.vault import VaultTx
 
 TOLD, OLD = BandCondition(uid(1), True, 57, False, AT_S), BandCondition(uid(2), True, 9, False, AT_S - 1)
 THREE = Photo(BOB, clean_photo(jpeg(64, 64)))
+PEER_HEAD = PeerHead("bar", 7, 1, b"l" * 32, (b"l" * 32,))
 WRITES: dict[str, Callable[[Tx], object]] = {
     "append_event": lambda tx: tx.append_event(event()),
     "put_guest": lambda tx: tx.put_guest(guest()),
@@ -84,6 +86,8 @@ WRITES: dict[str, Callable[[Tx], object]] = {
     "put_peer_stream": lambda tx: tx.put_peer_stream("bar", 7, b"stream"),
     "put_peer_event": lambda tx: tx.put_peer_event("bar", 7, 1, b"d" * 32),
     "use_counter": lambda tx: tx.set_meta("k", tx.use_counter(uid(1), "charge", 9, tap_id(1))),
+    "put_peer_look": lambda tx: tx.put_peer_look("bar", 7, 1, b"l" * 32),
+    "put_peer_head": lambda tx: tx.put_peer_head(PEER_HEAD),
     "put_words": lambda tx: tx.put_words(tap_id(1), "two coffees"),
     "drop_words": lambda tx: (tx.put_words(tap_id(2), "tea"), tx.drop_words(tap_id(1))),
     # the bands
@@ -95,7 +99,7 @@ SERVICE = (
     *(ServiceTx, LookUpTx, LookTreeTx, ConsentTx, BasisTx, CrewTx, OfferTx, DecisionTx, ContextTx, StockTx, PrivacyTx),
     *(ErasureTx, GuestAccessTx, VaultTx),
 )
-PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, ConditionTx)
+PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, PeerLookTx, ConditionTx)
 
 
 def everything(tx: Tx) -> tuple[object, ...]:
@@ -142,6 +146,8 @@ def of_the_ship(tx: Tx) -> tuple[object, ...]:
         *(tx.revision(), list(tx.changes(0, 99)), tx.grant("bar", 7, ANNA), list(tx.grants_of(ANNA))),
         *(tx.outstanding(ANNA), tx.escrow(ANNA), list(tx.escrows_to_report(9)), dict(tx.peer_streams("bar"))),
         *(tx.peer_event("bar", 7, 1), list(tx.words(9)), tx.words_of(tap_id(1))),
+        *(list(tx.peer_looks("bar", 7, 0, 9)), list(tx.peer_heads(("", 0, 0), 9)), tx.peer_head("bar", 7, 1)),
+        tx.peer_head_before("bar", 7, 2),
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.gatewaykit import SETTINGS, aboard, prepare
 from tests.e2e.tlskit import issue, make_ca
+from tests.servekit import ended
 from tests.unit.modelkit import TINY
 from tests.unit.moneykit import NOON_S, HandClock
 from tests.unit.test_config import MINIMAL, load
@@ -104,11 +105,7 @@ async def shore(folder: Path, **changes: object) -> AsyncIterator[tuple[Shore, P
     try:
         yield made, ca
     finally:
-        server.close()
-        async with asyncio.timeout(20):  # whoever gave up in the middle of a handshake is heard of a little later
-            await asyncio.sleep(0.01)  # who was accepted last is counted some turns of the loop later
-            while server._active_count:  # type: ignore[attr-defined]  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await ended(server)
 
 
 class Aboard:

@@ -23,6 +23,7 @@ from tests.e2e.brokerkit import (
     until,
     within,
 )
+from tests.servekit import ended
 
 from steward.adapters import bytemeter, dial, mqtt, mqttline
 from steward.adapters.brokerrights import SHORE
@@ -197,9 +198,9 @@ async def test_closing_while_dialling_a_silent_host_ends_soon(monkeypatch: pytes
     async with asyncio.timeout(5):
         await pipe.close()
     assert running.cancelled()
-    server.close()
     for writer in held:
         writer.close()
+    await ended(server)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +237,8 @@ async def test_a_broker_that_speaks_no_mqtt_does_no_harm(answer: bytes, crowd: C
     await crowd.join(pipe, wait=False)
     await until(lambda: calls >= 3)
     assert crowd.got[pipe] == []
-    server.close()
     await crowd.leave(pipe)
+    await ended(server)
 
 
 async def test_a_broker_that_floods_fills_no_memory(crowd: Crowd) -> None:
@@ -262,7 +263,7 @@ async def test_a_broker_that_floods_fills_no_memory(crowd: Crowd) -> None:
     await until(lambda: len(crowd.got[pipe]) == 100_000)
     assert crowd.payloads(pipe) == [b"%07d" % number for number in range(100_000)]
     await crowd.leave(pipe)
-    server.close()
+    await ended(server)
 
 
 async def test_a_line_lost_while_nobody_reads_is_noticed(broker: Broker, relay: Relay, crowd: Crowd) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.moneykit import Ship
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
@@ -145,7 +145,7 @@ def test_no_one_alone_above_the_limit_and_nothing_twice(plan: list[tuple[list[As
 @given(plan=PLANS)
 def test_on_the_database_as_well(plan: list[tuple[list[Ask], int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(sail(SqliteStore.open(Path(folder) / "steward.db", DATA_KEY), plan))
+        asyncio.run(sail(SqliteStore.open(lay_store(Path(folder) / "steward.db"), DATA_KEY), plan))
 
 
 @pytest.mark.parametrize("seed", range(3))

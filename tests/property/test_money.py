@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from tests.unit.moneykit import FakeBand, Ship
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.sqlite.store import SqliteStore
@@ -374,7 +374,7 @@ class MoneyOnDisk(Money):
 
     def open_store(self) -> Store:
         self.folder = tempfile.TemporaryDirectory()
-        return SqliteStore.open(Path(self.folder.name) / "steward.db", DATA_KEY)
+        return SqliteStore.open(lay_store(Path(self.folder.name) / "steward.db"), DATA_KEY)
 
     def teardown(self) -> None:
         super().teardown()

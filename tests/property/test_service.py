@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.consentkit import agree, word
 from tests.contract import serviceparts as made
 from tests.contract.makers import ANNA, AT_S, BAR, BOB, guest
-from tests.vaultkit import DATA_KEY
+from tests.vaultkit import DATA_KEY, lay_store
 
 from steward.adapters.memory import MemoryStore
 from steward.adapters.popularity import PopularityRanker
@@ -214,7 +214,7 @@ async def run(store: Store, script: list[tuple[Step, bool]]) -> list[object]:
 def test_the_stores_agree(script: list[tuple[Step, bool]]) -> None:
     async def both() -> tuple[list[object], list[object]]:
         with tempfile.TemporaryDirectory() as folder:
-            sqlite = await run(SqliteStore.open(Path(folder) / "steward.db", DATA_KEY), script)
+            sqlite = await run(SqliteStore.open(lay_store(Path(folder) / "steward.db"), DATA_KEY), script)
         return await run(MemoryStore(), script), sqlite
 
     memory, sqlite = asyncio.run(both())

@@ -185,11 +185,12 @@ async def test_a_band_frozen_meanwhile_is_not_charged(ship: Ship) -> None:
 
 
 async def test_a_photo_that_differs_refuses_and_alerts(ship: Ship) -> None:
-    _, _, tap_id = await held(ship)
+    ref, _, tap_id = await held(ship)
     charge = await ship.payments.verify(tap_id, Verification.PHOTO, by="crew-1", matches=False)
     assert (charge.state, charge.code) == (ChargeState.REFUSED, "photo_mismatch")
     (alert,) = await ship.events(EventType.STAFF_ALERT)
     assert (alert.payload["alert"], alert.payload["tap_id"]) == ("photo_mismatch", tap_id)
+    assert alert.payload["guest"] == ref  # so that it is forgotten with the guest
 
 
 @pytest.mark.parametrize("pin", ["", "12", "123456789", "12a4", "１２３４", "1234\n"])

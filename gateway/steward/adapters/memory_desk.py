@@ -100,7 +100,7 @@ class MemoryDeskTx(Tables):
         return [look for look in newest if look.broke_glass or not only_glass][: max(limit, 0)]
 
     def look_up_counts(self) -> Mapping[str, int]:
-        return Counter(look.role for look in self.look_ups(0, 2**53))
+        return Counter(look.role for look in self.look_ups(0, 2**53) if not look.gateway)
 
     def given_alone(self, tap_id: TapId, guest: GuestRef, by: str) -> GivenAlone:
         alone = [c for c in self._desk.corrections.values() if not c.second]

@@ -103,6 +103,7 @@ class Decision:
 
 _TRY_AGAIN = frozenset({Refusal.CARD_REMOVED, Refusal.AUTH_DELAYED, Refusal.READER_FAULT})
 DRIFT_ALLOWANCE_S = 300
+CLOCK_LOST = "clock_lost"
 
 
 def refuse(code: Refusal, *alerts: str) -> Decision:
@@ -133,7 +134,7 @@ def decide(
         return refuse(Refusal.SUPERSEDED)
     alerts: tuple[str, ...] = ()
     if not clock_trusted:
-        alerts = ("clock_lost",)
+        alerts = (CLOCK_LOST,)
     elif now_s + drift_s < token.not_before:
         return refuse(Refusal.NOT_YET_VALID)
     elif now_s - drift_s >= token.not_after:

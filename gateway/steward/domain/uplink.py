@@ -102,7 +102,7 @@ class _Lane:
 
     def is_waiting(self, now_ms: float) -> bool:
         """A peer may hold more than we have: what was lost with our disk. Before that may be a gap nobody can fill."""
-        return now_ms >= self.not_before_ms and self.gap()[0] < self.newest
+        return self.covered < self.newest and now_ms >= self.not_before_ms and self.gap()[0] < self.newest
 
 
 @dataclass(slots=True)
@@ -285,7 +285,7 @@ class Uplink:
         open_lanes: dict[int, tuple[int, _Lane]] = {}
         for number, epoch in sorted(self._epochs.items(), reverse=True):  # the oldest is written last, and stays
             for cls, lane in epoch.lanes.items():
-                if epoch.known and cls in allowed and self._has_room(cls) and lane.is_waiting(now_ms):
+                if epoch.known and cls in allowed and lane.is_waiting(now_ms) and self._has_room(cls):
                     open_lanes[cls] = (number, lane)
         chosen = self._turns.choose(open_lanes)
         if chosen is None:

@@ -53,7 +53,7 @@ class DeskTx(Protocol):
         ...
 
     def look_up_counts(self) -> Mapping[str, int]:
-        """How many look-ups the log holds, by role. Goes through the whole log."""
+        """How many look-ups that were made here the log holds, by role. Goes through the whole log."""
         ...
 
     def given_alone(self, tap_id: TapId, guest: GuestRef, by: str) -> GivenAlone:

@@ -180,6 +180,13 @@ class LookUpTx(Protocol):
         """
         ...
 
+    def enter_peer_look(self, look: LookUp, now_s: int) -> LookUp:
+        """Enter a look that was made at `look.gateway`, which has asked policy and consent, in this log as well.
+
+        No event is written: that is in the other gateway's log. Returns it with its seq here.
+        """
+        ...
+
     def look_ups(self, after_seq: int, limit: int) -> Sequence[LookUp]:
         """The log in order, for the privacy officer."""
         ...

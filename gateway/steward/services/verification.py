@@ -14,7 +14,7 @@ from steward.domain.charges import (
     decided,
     sale_of,
 )
-from steward.domain.events import EventType, fact
+from steward.domain.events import EventType, NewEvent
 from steward.domain.guests import BandState
 from steward.domain.ids import TapId
 from steward.errors import Refused
@@ -76,9 +76,9 @@ class Verifier:
         if matches:
             return self._release(tx, charge, Verification.PHOTO, now_s, by)
         code = ChargeRefusal.PHOTO_MISMATCH.value
-        uid = charge.evidence.uid if charge.evidence else None
-        place = charge.request.till
-        tx.append_event(fact(EventType.STAFF_ALERT, now_s, alert=code, place=place, uid=uid, tap_id=tap_id, by=by))
+        uid, guest = (None, None) if charge.evidence is None else (charge.evidence.uid, charge.evidence.guest)
+        what = {"alert": code, "place": charge.request.till, "uid": uid, "guest": guest, "tap_id": tap_id, "by": by}
+        tx.append_event(NewEvent(EventType.STAFF_ALERT, now_s, what))
         return give_up(tx, charge, code, now_s, by=by)
 
     def _release(self, tx: Tx, charge: Charge, how: Verification, now_s: int, by: str = "") -> Charge:

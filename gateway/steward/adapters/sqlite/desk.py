@@ -34,7 +34,7 @@ PUT_CORRECTION = f"INSERT INTO correction ({', '.join(_CORRECTION)}) VALUES ({',
 CORRECTIONS_OF = select(_CORRECTION, "FROM correction WHERE tap_id = ? ORDER BY seq")
 ALONE_OF_TAP = "SELECT coalesce(sum(amount_minor), 0) FROM correction WHERE tap_id = ? AND second = ''"
 ALONE_TO_GUEST = "SELECT by, sum(amount_minor) FROM correction WHERE guest = ? AND second = '' GROUP BY by"
-LOOK_UP_COUNTS = "SELECT role, count(*) FROM look_up WHERE way <> 'erased' GROUP BY role"
+LOOK_UP_COUNTS = "SELECT role, count(*) FROM look_up WHERE way <> 'erased' AND gateway = '' GROUP BY role"
 LOOKS_BEFORE = select(LOOK_UP_COLUMNS, "FROM look_up WHERE seq < ? AND way <> 'erased' ORDER BY seq DESC LIMIT ?")
 LOOKS_OF_GUEST = select(LOOK_UP_COLUMNS, "FROM look_up WHERE guest = ? AND seq < ? ORDER BY seq DESC LIMIT ?")
 GLASS_BEFORE = select(LOOK_UP_COLUMNS, "FROM look_up WHERE way = 'broke_glass' AND seq < ? ORDER BY seq DESC LIMIT ?")
