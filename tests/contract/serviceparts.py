@@ -135,5 +135,5 @@ def everything(tx: Tx) -> tuple[object, ...]:
         *(tx.consent(ANNA, ConsentPurpose.PRESENCE), list(tx.consents_of(ANNA)), list(tx.consent_history(ANNA, 9))),
         *(list(tx.consents_of(BOB)), list(tx.offers_of(ANNA, 0))),
         *(list(tx.offers_of(ANNA, 1)), list(tx.last_offers_of(ANNA, 1))),
-        *(list(tx.taken(BAR, 0)), list(tx.sold(BAR, 0, 0))),
+        *(list(tx.taken(BAR, 0)), list(tx.sold(BAR, 0, 0)), tx.sales(BAR, 0)),
     )

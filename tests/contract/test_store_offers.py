@@ -141,3 +141,4 @@ async def test_what_was_sold_is_counted_by_the_ships_hour(store: Store) -> None:
     west = await store.read(lambda tx: list(tx.sold(BAR, AT_S, -2 * 3600)))
     assert west == sorted([("two coffees", (hour - 2) % 24, 2), ("two coffees", (hour - 1) % 24, 1)])
     assert await store.read(lambda tx: list(tx.sold(SHOP, 0, 0))) == []
+    assert await store.read(lambda tx: (tx.sales(BAR, AT_S), tx.sales(BAR, AT_S - 1), tx.sales(SHOP, 0))) == (3, 4, 0)

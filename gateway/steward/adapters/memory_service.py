@@ -130,3 +130,6 @@ class MemoryServiceTx(MemoryLookUpTx, MemoryConsentTx, Tables):
             if charge.at_s >= since_s and charge.state is ChargeState.POSTED and charge.request.description
         )
         return [(text, hour, count) for (text, hour), count in sorted(counts.items())]
+
+    def sales(self, outlet: OutletId, since_s: int) -> int:
+        return sum(charge.at_s >= since_s and charge.state is ChargeState.POSTED for charge in self.charges_at(outlet))

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import opendp.prelude as dp
+# Part by part: the library's prelude also loads whatever training packages are installed.
+from opendp.domains import atom_domain, vector_domain
+from opendp.measurements import make_laplace
+from opendp.metrics import l1_distance
+from opendp.mod import Measurement, enable_features
 
 from steward.ports.aggregates import Noise
 
-dp.enable_features("contrib")
+enable_features("contrib")
 
 
 class OpenDpNoise:
@@ -27,8 +31,8 @@ class OpenDpNoise:
         return float(self._mechanism(scale).map(d_in=sensitivity))  # type: ignore[no-untyped-call]
 
     @staticmethod
-    def _mechanism(scale: float) -> dp.Measurement:
-        return dp.m.make_laplace(dp.vector_domain(dp.atom_domain(T="i64")), dp.l1_distance(T="i64"), scale=scale)
+    def _mechanism(scale: float) -> Measurement:
+        return make_laplace(vector_domain(atom_domain(T="i64")), l1_distance(T="i64"), scale=scale)
 
 
 if TYPE_CHECKING:

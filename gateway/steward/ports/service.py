@@ -282,6 +282,10 @@ class OfferTx(Protocol):
         """(description, hour of the ship's day, how often): posted charges of this outlet since then."""
         ...
 
+    def sales(self, outlet: OutletId, since_s: int) -> int:
+        """How many charges were posted at this outlet since then, whatever for. Quick: nothing is unsealed."""
+        ...
+
 
 class ServiceTx(LookUpTx, LookTreeTx, ConsentTx, CrewTx, OfferTx, Protocol):
     """Part of ports.Tx."""

@@ -119,7 +119,7 @@ def decided_in(
         objects=no_offers(known.consents, child=guest.child),
         cases=known.cases,
         refused=_refused(tx, known.offers, outlet, here.values()),
-        workload=_workload(tx, outlet, at_s, settings),
+        workload=Workload(len(tx.open_cases(outlet)), tx.sales(outlet, at_s - SALES_WITHIN_S)),
         gone=known.gone,
     )
     ranked = orders.best(situation.personal)
@@ -135,8 +135,3 @@ def _refused(tx: Tx, offers: Sequence[Offer], outlet: OutletId, here: Iterable[I
     elsewhere = sorted({offer.outlet for offer in offers if offer.state is OfferState.WRONG} - {outlet})
     shelves = [here, *(tx.items_at(other) for other in elsewhere)]
     return [item for shelf in shelves for item in shelf if item.id in wrong]
-
-
-def _workload(tx: Tx, outlet: OutletId, now_s: int, settings: OfferSettings) -> Workload:
-    sold = tx.sold(outlet, now_s - SALES_WITHIN_S, settings.utc_offset_s)
-    return Workload(len(tx.open_cases(outlet)), sum(count for _, _, count in sold))

@@ -46,6 +46,7 @@ SOLD = """
 SELECT tap_id, guest, description, (at_s + ?) / 3600 % 24 FROM charge
 WHERE outlet = ? AND at_s >= ? AND state = 'posted' AND description <> ''
 """
+SALES = "SELECT count(*) FROM charge WHERE outlet = ? AND at_s >= ? AND state = 'posted'"
 
 
 class OfferTx(Statements):
@@ -102,6 +103,9 @@ class OfferTx(Statements):
             if text:
                 counts[text, hour] += 1
         return [(text, hour, count) for (text, hour), count in sorted(counts.items())]
+
+    def sales(self, outlet: OutletId, since_s: int) -> int:
+        return int(self._one(SALES, (outlet, since_s))[0])
 
 
 def offer_kind(id_: str) -> str:
