@@ -156,7 +156,7 @@ def test_whatever_reads_contents_writes_the_log_in_the_same_breath(tmp_path: Pat
     tx = SqliteTx(connection, TxKeys(CHEST, OsEntropy(), KeyChanges()), read_only=False)
     (contract.everything if name == "everything" else contract.WRITES[name])(tx)
     assert bool(read) == (name in ("disclose", "search"))
-    assert bool(logged) == (name in ("disclose", "search", "log_look_up"))
+    assert bool(logged) == (name in ("disclose", "search", "log_look_up", "enter_peer_look"))
     connection.close()
 
 

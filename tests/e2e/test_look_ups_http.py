@@ -172,7 +172,9 @@ async def walk_the_rest(walk: Walk, ref: GuestRef) -> None:
 async def walk_out(walk: Walk, ref: GuestRef) -> None:
     """A guest takes everything along, by their own PIN, and is forgotten; what the law keeps is looked at."""
     one = "/v1/guests/{ref}"
-    await walk.sees_nobody("desk", "POST", one + "/export", {"pin": PIN["pin"]}, ref=ref)
+    _, (look,) = await walk.made("desk", "POST", one + "/export", {"pin": PIN["pin"]}, ref=ref)
+    assert (look.guest, look.role, look.purpose) == (ref, "desk", Purpose.CHECK_IN)
+    assert {Field.FULL_NAME, Field.CONSENTS} <= look.fields  # what passes through the desk's hands
     certificate = (await walk.sees_nobody("desk", "POST", one + "/erasure", {"sure": True}, ref=ref)).json()
     number = certificate["body"]["certificate"]
     await walk.sees_nobody("desk", "GET", "/v1/erasures/{certificate}", certificate=number)
