@@ -262,10 +262,12 @@ async def test_a_file_can_be_chosen_with_the_keyboard_and_dropped(ship: PageShip
     receipt, _ = await files(ship)
     async with handheld(ship, chromium) as held:
         await held.go("/verify")
+        await held.page.wait_for_load_state("networkidle")  # a key that comes before the page is all there is lost
         for _ in range(12):
             await held.page.keyboard.press("Tab")
             if await held.page.evaluate("document.activeElement.id") == "verify-file":
                 break
+        assert await held.page.evaluate("document.activeElement.id") == "verify-file"
         async with held.page.expect_file_chooser() as choosing:
             await held.page.keyboard.press("Enter")
         payload: FilePayload = {"name": "file.json", "mimeType": "application/json", "buffer": receipt}

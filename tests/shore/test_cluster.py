@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ async def two_nodes(tmp_path: Path, nats: NatsCluster, url: str) -> tuple[Ashore
         (tmp_path / name).mkdir()
     first = await prepare_shore(tmp_path / "shore1", nats.settings(0), url=url, name="shore1")
     second = await prepare_shore(tmp_path / "shore2", nats.settings(1), url=url, name="shore2", begin=False)
+    shutil.copyfile(first.settings.shore.key_file, second.settings.shore.key_file)  # nodes of a fleet sign with one key
     return first, second
 
 
