@@ -15,7 +15,9 @@ from steward.domain.incident import DeviceKind, Incident, IncidentId, IncidentSt
 from steward.domain.requests import Right
 from steward.domain.retention import DAY_S, RetentionRun
 from steward.domain.viewing import CrewRole, Field, OutletKind, Purpose, Viewer, look_at
+from steward.errors import Refused
 from steward.ports import Tx
+from steward.ports.privacy import Finding
 from steward.web.api import create_app
 from steward.web.pages.base import PAGES_TABLE
 from steward.web.pages.privacy import OFFICERS
@@ -162,6 +164,14 @@ async def test_an_emergency_is_reviewed_and_its_finding_stays(office: Office) ->
     assert "glass_reviewed" in answer.text
     await web.get("/privacy/desk")
     assert '<a href="/privacy/log?only=emergencies" class="">' in web.text
+
+
+async def test_nobody_reviews_their_own_emergency(office: Office) -> None:
+    seq, services = await office.glass(), office.ship.services
+    (made,) = await services.store.read(lambda tx: tx.look_ups(seq - 1, 1))
+    with pytest.raises(Refused, match="glass_own"):
+        await services.officer.review(seq, Finding.JUSTIFIED, "I had to", made.actor)
+    assert await services.store.read(lambda tx: dict(tx.reviews([seq]))) == {}
 
 
 async def test_a_finding_is_shown_when_its_guest_was_forgotten_and_not_a_word_more(office: Office) -> None:

@@ -28,6 +28,8 @@ async def unless_one_dies(services: Sequence[ServiceProcess], work: Coroutine[An
         for task in (working, *dying):
             task.cancel()
         await asyncio.wait((working, *dying))
+        if not working.cancelled():
+            working.exception()  # taken note of: what the work says of a dead process is no news, and nobody asks later
 
 
 @asynccontextmanager
