@@ -65,13 +65,18 @@ def cut_after_forgetting(path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
     asyncio.run(erase())
 
 
-def test_a_cut_before_the_log_of_keys_was_emptied_leaves_the_key_nowhere_after_the_next_start(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def cut_with_a_full_log(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, Path]:
+    """The wrapped key that was destroyed, and the database as the power left it before the log was emptied."""
     (key,) = wrapped(path, ANNA)
     kept = tmp_path / "kept"
     cut_after_forgetting(path, kept, monkeypatch, guestkeys.GuestKeys, "_empty_log")
-    cut = kept / path.name
+    return key, kept / path.name
+
+
+def test_a_cut_before_the_log_of_keys_was_emptied_leaves_the_key_nowhere_after_the_next_start(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, cut = cut_with_a_full_log(path, tmp_path, monkeypatch)
     assert key[12:40] in raw_keys(cut)
 
     async def running() -> bool:
@@ -87,10 +92,7 @@ def test_a_cut_before_the_log_of_keys_was_emptied_leaves_the_key_nowhere_after_t
 def test_a_log_of_keys_that_somebody_reads_at_the_start_is_emptied_with_the_next_commit(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (key,) = wrapped(path, ANNA)
-    kept = tmp_path / "kept"
-    cut_after_forgetting(path, kept, monkeypatch, guestkeys.GuestKeys, "_empty_log")
-    cut = kept / path.name
+    key, cut = cut_with_a_full_log(path, tmp_path, monkeypatch)
 
     async def running() -> list[bool]:
         def held(self: object) -> None:

@@ -22,19 +22,25 @@ _Consents = frozenset[ConsentPurpose | None]  # any of them is enough; None: non
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """allowed: by role and purpose, of each field the consents that open it. broken_glass: the same, by role."""
+    """allowed: by role and purpose, of each field the consents that open it. broken_glass: the same, by role.
+
+    governed: what somebody may see only with a consent; asked at every look, so it is worked out once.
+    """
 
     allowed: Mapping[_Work, Mapping[Field, _Consents]]
     broken_glass: Mapping[str, Mapping[Field, _Consents]]
     only_at: Mapping[Purpose, frozenset[OutletKind]]
+    governed: frozenset[Field]
 
     @classmethod
     def of(cls, register: Register) -> Policy:
         rows = [(case.consent, row) for case in register.use_cases.values() for row in case.shown]
+        allowed = _opened(((row.role, row.purpose), row.fields, asked) for asked, row in rows if not row.broken_glass)
         return cls(
-            _opened(((row.role, row.purpose), row.fields, asked) for asked, row in rows if not row.broken_glass),
+            allowed,
             _opened((row.role, row.fields, asked) for asked, row in rows if row.broken_glass),
             register.only_at,
+            frozenset(name for opened in allowed.values() for name, asked in opened.items() if None not in asked),
         )
 
     def fields(self, role: str, purpose: Purpose, kind: OutletKind) -> Mapping[Field, _Consents]:
@@ -45,13 +51,6 @@ class Policy:
 
     def purposes_of(self, role: str) -> frozenset[Purpose]:
         return frozenset(purpose for held, purpose in self.allowed if held == role)
-
-    @property
-    def governed(self) -> frozenset[Field]:
-        """What somebody may see only with a consent."""
-        return frozenset(
-            field for opened in self.allowed.values() for field, consents in opened.items() if None not in consents
-        )
 
 
 def is_open(consents: _Consents, given: Collection[ConsentPurpose]) -> bool:
