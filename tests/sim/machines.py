@@ -10,7 +10,7 @@ from typing import TypeVar
 from steward.adapters.memory import MemoryStore
 from steward.adapters.system import SystemClock
 from steward.errors import StoreUnavailable
-from steward.ports import Tx
+from steward.ports import Entropy, Tx
 
 T = TypeVar("T")
 
@@ -50,9 +50,10 @@ class Disk:
     `open` after a cut gives a new store over what is there. While `full`, writes are refused and nothing is kept.
     """
 
-    def __init__(self, rng: random.Random, epoch: int = 1) -> None:
+    def __init__(self, rng: random.Random, entropy: Entropy) -> None:
+        """entropy: for salts and keys. Salts travel, and how long a message takes is a matter of its bytes."""
         self._rng = rng
-        self._store = MemoryStore(first_epoch=epoch)
+        self._store = MemoryStore(entropy=entropy)
         self._live: SimStore | None = None
         self.full = False
 

@@ -230,7 +230,7 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.entropy = SeededEntropy(self.rng)
-        self.disk = Disk(self.rng)
+        self.disk = Disk(self.rng, SeededEntropy(random.Random(self.plan.name)))  # one that moves no other draw
 
     @property
     def is_authority(self) -> bool:

@@ -410,8 +410,7 @@ class World:
         for name, gateway in sorted(self.gateways.items()):
             events = gateway.disk.look(lambda tx: tx.events(0, 1_000_000))
             for event in events:
-                said = sorted(item for item in event.payload.items() if item[0] != "leaf")  # salted by the store itself
-                summary.update(f"{name} {event.seq} {event.type} {event.at_s} {said}".encode())
+                summary.update(f"{name} {event.seq} {event.type} {event.at_s} {sorted(event.payload.items())}".encode())
         return summary.hexdigest()
 
 

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from steward.adapters.memory_bandupdates import MemoryBandUpdatesTx
+from steward.adapters.memory_blanks import MemoryBlanksTx
 from steward.adapters.memory_condition import MemoryConditionTx
 from steward.adapters.memory_context import MemoryContextTx
 from steward.adapters.memory_decisions import MemoryDecisionTx
@@ -18,6 +20,7 @@ from steward.adapters.memory_desk import MemoryDeskTx
 from steward.adapters.memory_erasure import MemoryErasureTx
 from steward.adapters.memory_guestaccess import MemoryGuestAccessTx
 from steward.adapters.memory_manifest import MemoryManifestTx
+from steward.adapters.memory_presence import MemoryPresenceTx
 from steward.adapters.memory_privacy import MemoryPrivacyTx
 from steward.adapters.memory_service import MemoryServiceTx
 from steward.adapters.memory_ship import MemoryShipTx
@@ -43,7 +46,7 @@ from steward.domain.ids import AccountId, GuestRef, OutletId, TapId, TillId, Tra
 from steward.domain.ledger import FolioTotals, LedgerTransaction, check_transaction, guest_account
 from steward.domain.replica import Kind
 from steward.errors import Busy, Conflict, StoreUnavailable
-from steward.ports import Store, Tx
+from steward.ports import Entropy, Store, Tx
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -77,7 +80,11 @@ class _GuestServiceTx(MemoryServiceTx, MemoryDecisionTx, MemoryContextTx, Memory
     """Of guest service, and what was decided in it."""
 
 
-class _RecordsTx(MemoryShipTx, MemoryConditionTx, MemoryErasureTx):
+class _BandsTx(MemoryConditionTx, MemoryPresenceTx, MemoryBlanksTx, MemoryBandUpdatesTx):
+    """Of bands: their batteries, radios and programs, and those that nobody wears."""
+
+
+class _RecordsTx(MemoryShipTx, _BandsTx, MemoryErasureTx):
     """Of what the ship's gateways share, bands' batteries, and what is forgotten."""
 
 
@@ -127,7 +134,10 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemoryPrivacyTx,
 
     def put_band(self, band: Band) -> None:
         self._check_not_erased(band.guest)
+        known = self.band(band.uid)
         self._put(self._state.bands, band.uid, band)
+        if known is not None and known.state is BandState.ISSUED and band.state is not BandState.ISSUED:
+            self.drop_presence(known.guest)
         self._told(Kind.BAND, band.uid)
         self._band_changed(band)
 
@@ -306,9 +316,10 @@ class MemoryTx(_GuestServiceTx, MemoryManifestTx, MemoryDeskTx, MemoryPrivacyTx,
 class MemoryStore:
     """ports.Store without a disk. At most `queue_max` writes wait; further ones are refused as Busy."""
 
-    def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1) -> None:
+    def __init__(self, *, queue_max: int = 1024, first_epoch: int = 1, entropy: Entropy | None = None) -> None:
+        """entropy: in place of the operating system's."""
         self._parts = Parts()
-        self._entropy = OsEntropy()
+        self._entropy = entropy or OsEntropy()
         self._chest = MemoryChest(DataKey(self._entropy.token_bytes(KEY_BYTES)))
         self._parts.part(EventLog).epoch = first_epoch
         self._queue: deque[Job[Tx]] = deque()

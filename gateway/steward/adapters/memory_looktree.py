@@ -50,7 +50,7 @@ class MemoryLookTreeTx(Tables):
         tree, size = self._tree, self.look_tree_size()
         last_s = tree.leaves[size].logged_s if size else 0
         clock_set = now_s < last_s and self.meta(CLOCK_FROM) == str(size)
-        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts()
+        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts(self._keys.entropy)
         leaf = look_leaf(look, logged_s, salts)
         self._put(tree.leaves, look.seq, _Leaf(logged_s, salts))
         for place, node in grow(size, leaf, self.look_tree_nodes):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-
 from steward.domain.lookleaf import SALT_BYTES, LookSalts
 from steward.domain.merkle import HASH_BYTES, leaf_hash
+from steward.ports import Entropy
 
 CLOCK_FROM = "look.clock_from"  # small fact: the last row before a clock was set right
 
 
-def new_salts() -> LookSalts:
-    """From the operating system, as a store that must not be guessed needs them."""
-    drawn = secrets.token_bytes(2 * SALT_BYTES)
+def new_salts(entropy: Entropy) -> LookSalts:
+    """entropy: the operating system's, where a store must not be guessed."""
+    drawn = entropy.token_bytes(2 * SALT_BYTES)
     return LookSalts(drawn[:SALT_BYTES], drawn[SALT_BYTES:])
 
 
-def blank_leaf() -> bytes:
+def blank_leaf(entropy: Entropy) -> bytes:
     """Of a row that is blank already: it commits to nothing."""
-    return leaf_hash(secrets.token_bytes(HASH_BYTES))
+    return leaf_hash(entropy.token_bytes(HASH_BYTES))
 
 
 def entered_s(at_s: int, last_s: int, *, clock_set: bool) -> int:

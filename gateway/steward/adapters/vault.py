@@ -199,14 +199,14 @@ class TxKeys:
     def __init__(self, chest: Chest, entropy: Entropy, before: KeyChanges | None = None) -> None:
         """before: changes that are as good as kept. None: this transaction only reads."""
         self._chest = chest
-        self._entropy = entropy
+        self.entropy = entropy
         self._read_only = before is None
         self._before = before if before is not None else KeyChanges()
         self.changes = KeyChanges()
 
     def seal(self, ref: GuestRef, kind: str, plain: bytes) -> bytes:
         key = self._current(ref)
-        nonce = self._entropy.token_bytes(NONCE_BYTES)
+        nonce = self.entropy.token_bytes(NONCE_BYTES)
         bound = _bound(_SEAL, ref, key.generation, kind)
         return key.generation.to_bytes(1, "big") + nonce + key.cipher.encrypt(nonce, plain, bound)
 
@@ -243,10 +243,10 @@ class TxKeys:
         return name
 
     def random_key(self) -> bytes:
-        return self._entropy.token_bytes(KEY_BYTES)
+        return self.entropy.token_bytes(KEY_BYTES)
 
     def seal_with(self, material: bytes, kind: str, plain: bytes) -> bytes:
-        return seal_with(material, kind, plain, self._entropy)
+        return seal_with(material, kind, plain, self.entropy)
 
     def has_key(self, ref: GuestRef) -> bool:
         return self._newest(ref) > self._destroyed(ref)
@@ -286,7 +286,7 @@ class TxKeys:
         self._check_writes()
         if not ref or len(ref) > REF_CHARS_MAX or "\0" in ref:
             raise Conflict(f"a ref of 1 to {REF_CHARS_MAX} characters is needed to seal under")
-        key = GuestKey.of(generation, self._entropy.token_bytes(KEY_BYTES))
+        key = GuestKey.of(generation, self.entropy.token_bytes(KEY_BYTES))
         self.changes.made[ref, generation] = key
         self.changes.newest[ref] = generation
         return key

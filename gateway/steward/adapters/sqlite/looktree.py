@@ -68,7 +68,7 @@ class LookTreeTx(Statements):
             if seq != size + 1 or (look is None and not blank):
                 raise Conflict(f"look-up {size + 1} cannot be read, so it can have no leaf: restore the last backup")
             if look is None:  # of a guest who was erased before the row's turn came: a leaf that hides nothing
-                self._put_leaf(size, last_s, None, blank_leaf())
+                self._put_leaf(size, last_s, None, blank_leaf(self._keys.entropy))
             else:
                 last_s, _ = self._add_leaf(look, size, last_s, last_s if look.gateway else look.at_s)
             size = seq
@@ -122,7 +122,7 @@ class LookTreeTx(Statements):
     def _add_leaf(self, look: LookUp, size: int, last_s: int, now_s: int) -> tuple[int, bytes]:
         """Returns when it is entered, and its hash."""
         clock_set = now_s < last_s and self.meta(CLOCK_FROM) == str(size)
-        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts()
+        logged_s, salts = entered_s(now_s, last_s, clock_set=clock_set), new_salts(self._keys.entropy)
         leaf = look_leaf(look, logged_s, salts)
         self._put_leaf(size, logged_s, salts, leaf)
         return logged_s, leaf
