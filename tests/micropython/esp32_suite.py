@@ -12,8 +12,10 @@ import machine
 from band import loop, nfc
 from band.boards import esp32
 from band.errors import BoardError
+from band.keeper import Keeper
 
 esp32._FOLDER = sys.argv[1]
+esp32._LOG_FOLDER = sys.argv[1] + "-log"
 FAULT_PIN, STATUS_PIN, CHARGER_PIN = 26, 25, 32
 seen = {}
 
@@ -31,7 +33,7 @@ class Driver:
     def arm(self, uid):
         self.armed.append(uid.hex() if uid else None)
 
-    def wait(self):
+    def wait(self, duties):
         self.lights.append(machine.levels[STATUS_PIN])
         if not self._script:
             return nfc.STOP
@@ -51,16 +53,31 @@ class Driver:
         self.extended += 1
 
 
-def without_a_driver():
-    try:
-        esp32.Esp32Board()
-    except BoardError as err:
-        seen["refusal"] = str(err)
+def without_an_nfc_chip():
+    """The fake UART is silent."""
+    board = esp32.Esp32Board()
+    keeper = Keeper(board)
+    noted = []
+
+    def note(code, detail):
+        noted.append([code, detail])
+        keeper.note(code, detail)
+
+    board.nfc(note)
+    seen["noted"] = noted
+    seen["works"] = board.nfc_works()
     seen["fault light"] = machine.levels[FAULT_PIN]
+
+
+def with_driver(driver):
+    board = esp32.Esp32Board()
+    board.nfc = lambda note: driver
+    return board
 
 
 def with_a_driver():
     machine.levels.clear()
+    bluetooth.history.clear()
     driver = Driver(
         [
             nfc.ACTIVATED,
@@ -75,7 +92,7 @@ def with_a_driver():
             nfc.DEACTIVATED,
         ]
     )
-    board = esp32.Esp32Board(driver)
+    board = with_driver(driver)
     seen["radio"] = list(bluetooth.history)
     seen["seeded apart"] = board.random(16) != board.random(16)
     seen["lengths"] = [len(board.random(size)) for size in (0, 4, 16, 33)]
@@ -96,7 +113,7 @@ def with_a_driver():
 
 
 def with_another_bands_flash():
-    board = esp32.Esp32Board(Driver([]))
+    board = with_driver(Driver([]))
     esp32.unique_id = lambda: b"\x99" * 6
     try:
         loop.run(board)
@@ -119,7 +136,7 @@ def out_of_memory():
     seen["out of memory"] = [loop._process(applet, b"\x90").hex(), applet.resets]
 
 
-without_a_driver()
+without_an_nfc_chip()
 out_of_memory()
 with_a_driver()
 with_another_bands_flash()

@@ -14,7 +14,8 @@ REQUEST = charge.pack_request(1, "EUR", "T", bytes(16))
 
 
 def snapshot(state: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(state.iterdir())}
+    """The card's records; the record of faults is a folder of its own."""
+    return {path.name: path.read_bytes() for path in sorted(state.iterdir()) if path.is_file()}
 
 
 def spoil(state: Path, name: str) -> None:

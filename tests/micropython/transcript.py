@@ -6,7 +6,7 @@ As a script: prints one JSON list.
 
 import json
 
-from bandwire import apdu, charge, files, keys, ndef, sdm, session, token
+from bandwire import apdu, charge, condition, files, keys, ndef, sdm, session, token
 from bandwire.aes import ZERO16
 from bandwire.cmac import cmac_t, diversify
 from bandwire.errors import StatusError, WireError
@@ -27,8 +27,8 @@ def transcript(aes):
 
 def session_lines(aes):
     key, rnd_a, rnd_b, ti = counting(1, 16), counting(0x40, 16), counting(0x80, 16), b"\x01\x02\x03\x04"
-    reader = session.ReaderAuth(aes, 1, key, rnd_a)
-    card = session.CardAuth(aes, 1, key, rnd_b, True, b"\x02")
+    reader = session.ReaderAuth(aes, 1, key, rnd_a, wish=condition.WISH_ON)
+    card = session.CardAuth(aes, 1, key, rnd_b, True, condition.WISH_ON)
     lines = [reader.start(), card.challenge()]
     lines.append(reader.step(lines[1] + b"\x91\xaf"))
     answer, at_card = card.verify(apdu.parse(lines[2]).data, ti)

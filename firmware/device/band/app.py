@@ -20,6 +20,7 @@ def main() -> None:
         from .loop import run
 
         run(board)
+        board.restart()  # its link has ended: a station said so
     except BandError as err:
         sys.stderr.write("error %s\n" % err)
         if sys.platform != "esp32":  # there, leaving would reboot and fail again, hiding the fault light

@@ -7,7 +7,7 @@ Whatever fails first is the whole answer, and any error ends the session.
 
 from bandwire import apdu
 from bandwire.aes import Aes
-from bandwire.condition import PDCAP2_SIZE, put_condition
+from bandwire.condition import NO_RADIO, PDCAP2_SIZE, put_condition
 from bandwire.errors import AuthFailed, BadFrame, BadMac, BadPadding, BadParameter
 from bandwire.files import PLAIN
 from bandwire.session import CardAuth, Channel
@@ -60,6 +60,8 @@ class Applet:
         self.active = active
         self.pdcap2 = bytearray(PDCAP2_SIZE)  # what authentication tells of the band: nothing, as the plain chip
         self.session: Channel | None = None
+        self.unproved_wish: bool | None = None  # came at the start of `session`, when anybody could change it
+        self._wish: bool | None = None
         self.pending_auth: CardAuth | None = None
         self.pending_version = 0  # the GetVersion frame that the next AF asks for; 0: none
         self.in_application = False
@@ -77,10 +79,15 @@ class Applet:
         self.last_read = self.this_read = 0
         self.sdm_view = b""
 
-    def tell_condition(self, battery_percent: int, charging: bool) -> None:
+    def tell_condition(self, battery_percent: int, charging: bool, radio: int = NO_RADIO) -> None:
         """What the band says of itself from now on, if it is more than the plain chip."""
         if self.active:
-            put_condition(self.pdcap2, battery_percent, charging)
+            put_condition(self.pdcap2, battery_percent, charging, radio)
+
+    def take_wish(self) -> bool | None:
+        """Whether the guest wants the radio on or off, once: told by a reader that then proved it told just that."""
+        wish, self._wish = self._wish, None
+        return wish
 
     def end_session(self) -> None:
         if self.session is not None:
@@ -121,7 +128,10 @@ class Applet:
         body = data[header_size:]
         if self.session is None:
             return body
-        return self.session.open(ins, data[:header_size], body, mode)
+        plain = self.session.open(ins, data[:header_size], body, mode)
+        if mode != PLAIN and self.unproved_wish is not None:
+            self._wish, self.unproved_wish = self.unproved_wish, None
+        return plain
 
     def open_bare(self, ins: int, data: bytes, header_size: int, mode: int) -> None:
         """The same for a command that carries no data beyond its header."""

@@ -6,6 +6,7 @@ power cut. The plain chip also locks a key for good at 1000; our own band never 
 """
 
 from bandwire import apdu
+from bandwire.condition import read_wish
 from bandwire.keys import KEY_COUNT
 from bandwire.session import CardAuth
 
@@ -46,6 +47,7 @@ def part2(app: "Applet", pending: CardAuth, data: bytes) -> bytes:
     pending.prove(data)
     answer, channel = pending.accept(app.random(4) if app.session is None else b"")
     app.session = channel
+    app.unproved_wish = read_wish(pending.pcdcap2)
     total, _, spent = app.card.failures(channel.key_no)
     app.card.set_failures(channel.key_no, max(0, total - _TOTAL_DECREMENT), 0, spent)
     return answer + OK

@@ -12,20 +12,25 @@ also clears its failure counters, and switching SDM on also clears its read coun
 | hot | SDM epoch LE2, SDMReadCtr LE3, charge counter LE4, 5 x (epoch LE2, Tot LE2, Seq 1, Spent LE2) | 44 |
 | s1 s2 s3 | SDM epoch LE2, GetFileSettings answer | up to 48 |
 | f1 f2 f3 | file content | 32, 256, 128 |
+| radio | epoch of key 0 LE2, then radio.py's own; made when the radio is first switched on | 9 |
 """
 
+from bandwire.errors import BadFrame
 from bandwire.files import FileSettings, parse_settings, rights_word
-from bandwire.keys import FACTORY_KEY, KEY_COUNT
+from bandwire.keys import FACTORY_KEY, KEY_COUNT, initial_key, open_enrolment
 
-from .errors import RecordDamaged
+from .errors import BoardError, RecordDamaged
 from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bandwire.aes import Aes
+
 FILE_SIZES = {1: 32, 2: 256, 3: 128}
 _NAMES = ("id", "keys", "hot", "s1", "s2", "s3", "f1", "f2", "f3")
+_RADIO = "radio"
 _KEY_ITEM = 19
 _FAIL_ITEM = 7
 _FAIL_START = 9
@@ -51,6 +56,15 @@ def factory_records(uid: bytes, keys: "Sequence[bytes]" = (FACTORY_KEY,) * KEY_C
     return records
 
 
+def enrolled_keys(aes: "Aes", file: bytes, uid: bytes) -> list[bytes]:
+    """The first keys of a band that a station has enrolled: known to no other. BoardError if the file is not whole."""
+    try:
+        secret = open_enrolment(file, uid)
+    except BadFrame as err:
+        raise BoardError("%s: flash this board again" % err) from None
+    return [initial_key(aes, secret, number) for number in range(KEY_COUNT)]
+
+
 def is_new(store: Store) -> bool:
     """Whether the flash was never completely formatted."""
     return store.is_new(_NAMES)
@@ -68,11 +82,17 @@ class Card:
         self._records: dict[str, bytes] = {}
         self._settings: dict[int, FileSettings] = {}
         self.damaged: list[str] = []
+        self.charges = 0  # signed since the start
         for name in _NAMES:
             try:
                 self._records[name] = store.read(name)
             except RecordDamaged:
                 self.damaged.append(name)
+        self._radio: bytes | None = None
+        try:
+            self._radio = store.read_later(_RADIO)
+        except RecordDamaged:
+            self.damaged.append(_RADIO)
 
     # identity
 
@@ -116,6 +136,27 @@ class Card:
         item = self._key_epoch(key_no).to_bytes(2, "little") + min(total, 0xFFFF).to_bytes(2, "little")
         item += bytes((min(sequence, 255),)) + spent.to_bytes(2, "little")
         self._put("hot", _splice(self._get("hot"), _FAIL_START + key_no * _FAIL_ITEM, item))
+
+    # radio
+
+    @property
+    def radio(self) -> bytes:
+        """What put_radio() stored under the present key 0; empty if nothing was: its next guest begins anew."""
+        record = self._radio
+        if record is None or "keys" in self.damaged or _int(record, 0, 2) != self._key_epoch(0):
+            return b""
+        return record[2:]
+
+    def put_radio(self, payload: bytes) -> None:
+        """Between taps only: no reader is asked to wait for it."""
+        if _RADIO in self.damaged:
+            raise RecordDamaged("record %s is damaged" % _RADIO)
+        record = self._key_epoch(0).to_bytes(2, "little") + payload
+        if self._radio is None:
+            self._store.make(_RADIO, record)
+        else:
+            self._store.write(_RADIO, record)
+        self._radio = record
 
     # files
 
@@ -163,6 +204,7 @@ class Card:
         """The next charge counter, stored before it is returned."""
         counter = self.charge_counter + 1
         self._put("hot", _splice(self._get("hot"), 5, counter.to_bytes(4, "little")))
+        self.charges += 1
         return counter
 
     def _key_epoch(self, number: int) -> int:

@@ -2,6 +2,8 @@
 
 import os
 
+_ENROLMENT = "/enrol"
+_ENROLMENT_MAX = 256
 _ENOENT = 2
 _EEXIST = 17
 _ENOSPC = 28
@@ -44,6 +46,23 @@ class FileFlash:
             file.flush()  # MicroPython syncs the file to its medium here
         if created:
             self.sync_folder()
+
+    def enrolment(self) -> bytes | None:
+        try:
+            with open(self._folder + _ENROLMENT, "rb") as file:
+                return file.read(_ENROLMENT_MAX)
+        except OSError as err:
+            if err.errno == _ENOENT:
+                return None
+            raise
+
+    def forget_enrolment(self) -> None:
+        os.remove(self._folder + _ENROLMENT)
+        self.sync_folder()
+
+    def free_bytes(self) -> int:
+        stat = os.statvfs(self._folder)
+        return stat[1] * stat[4]
 
     def sync_folder(self) -> None:
         """Make a new name durable. LittleFS has done so with the file itself."""

@@ -7,6 +7,8 @@ C-APDUs and takes whole R-APDUs. ATQA, SAK and ATS are those of the chip we stan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
+
+    from .duties import Duties
 else:
     Protocol = object
 
@@ -20,12 +22,13 @@ class NfcPort(Protocol):
     def arm(self, uid: bytes | None) -> None:
         """Set what to show at anticollision from the next activation on; called before the first one.
 
-        7 bytes: that UID. None: a fresh 4-byte identifier, 08 and three random bytes, at every activation.
+        7 bytes: that UID. None: a fresh 4-byte identifier, 08 and three random bytes, at every activation. A chip that
+        cannot show 7 bytes always does the latter: readers then know the band by its SUN message.
         """
         ...
 
-    def wait(self) -> int:
-        """Sleep until something happens and say what: one of the constants above."""
+    def wait(self, duties: "Duties") -> int:
+        """Sleep until something happens and say what: one of the constants above. Duties are done meanwhile."""
         ...
 
     def command(self) -> bytes:

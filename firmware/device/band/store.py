@@ -14,10 +14,13 @@ twice (attempt counted, attempt cleared), a SUN read once, a signed charge once 
 
 import binascii
 
+from bandwire import faults
+
 from .errors import RecordDamaged, WriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 else:
     Protocol = object
@@ -41,9 +44,32 @@ class Flash(Protocol):
         ...
 
 
+class CardFlash(Flash, Protocol):
+    """That of a card's records."""
+
+    def enrolment(self) -> bytes | None:
+        """The file that a station put there beside a new program, whatever it holds; None once it is gone."""
+        ...
+
+    def forget_enrolment(self) -> None:
+        """Return only when it would stay away after a power cut."""
+        ...
+
+
+class LogFlash(Flash, Protocol):
+    """That of the record of faults."""
+
+    def free_bytes(self) -> int:
+        """What is left on the medium it shares with everything else."""
+        ...
+
+
 class Store:
-    def __init__(self, flash: Flash) -> None:
+    """note: told of each failure, as bandwire.faults.CARD_READ or CARD_WRITE and the number of the system's error."""
+
+    def __init__(self, flash: Flash, note: "Callable[[int, int], None] | None" = None) -> None:
         self._flash = flash
+        self._note = note
         self._current: dict[str, tuple[int, int]] = {}  # name -> (sequence, slot)
 
     def is_new(self, names: tuple[str, ...]) -> bool:
@@ -76,12 +102,26 @@ class Store:
                 if copy is not None and (best is None or copy[0] > best[0]):
                     best = copy
                     self._current[name] = (copy[0], slot)
-        except OSError:
+        except OSError as err:
+            self._tell(faults.CARD_READ, err)
             best = None
         if best is None:
             self._current.pop(name, None)
             raise RecordDamaged("record %s has no whole copy" % name)
         return best[1]
+
+    def read_later(self, name: str) -> bytes | None:
+        """As read(), of a record that formatting does not make; None until make() has made it."""
+        try:
+            made = self._flash.read(name, 1) is not None or self._slot(name, 0) is not None
+        except OSError:
+            made = True
+        return self.read(name) if made else None
+
+    def make(self, name: str, payload: bytes) -> None:
+        """The first copy of such a record. A power cut leaves it whole, or not made."""
+        self._put(name, 0, _FORMATTED_SEQ, payload)
+        self._current[name] = (_FORMATTED_SEQ, 0)
 
     def write(self, name: str, payload: bytes) -> None:
         """Replace a record that was read before. On WriteFailed the old copy stays current."""
@@ -99,7 +139,12 @@ class Store:
         try:
             self._flash.write(name, slot, body + _crc(name, body))
         except OSError as err:
+            self._tell(faults.CARD_WRITE, err)
             raise WriteFailed("flash refused record %s: error %d" % (name, err.errno or 0)) from None
+
+    def _tell(self, code: int, err: OSError) -> None:
+        if self._note is not None:
+            self._note(code, err.errno or 0)
 
     def _slot(self, name: str, slot: int) -> tuple[int, bytes] | None:
         """(sequence, payload) of one slot, None if it is absent or torn. Bytes after the record are ignored."""

@@ -54,6 +54,12 @@ class BadToken(RemoteError):
     code = "wire.token"
 
 
+class BadRelease(RemoteError):
+    """A release of the band's program, or an answer about one, is not as it should be."""
+
+    code = "wire.release"
+
+
 class StatusError(RemoteError):
     """The card answered `sw`, which the caller did not expect."""
 

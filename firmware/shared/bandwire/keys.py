@@ -16,6 +16,11 @@ K_FILE = 3
 K_WRITE = 4
 FACTORY_KEY = bytes(16)
 FACTORY_VERSION = 0
+# Inputs of diversification that no card key's can be: those are 18 bytes long.
+_ENROLMENT = b"band enrolment"
+_INITIAL = b"initial key"
+_ENROLMENT_MARK = b"\xe1"
+_ENROLMENT_SIZE = 1 + 7 + 16 + 4
 
 
 def diversification_input(uid: bytes, key_no: int, site: int, version: int) -> bytes:
@@ -37,6 +42,37 @@ def card_key(aes: Aes, master: bytes, uid: bytes, key_no: int, site: int, versio
 def meta_key(aes: Aes, master: bytes, site: int, version: int) -> bytes:
     """The key 2 of every band of one voyage: it is needed before the UID is known."""
     return diversify(aes, master, diversification_input(bytes(7), K_META, site, version))
+
+
+def enrolment_secret(aes: Aes, master: bytes, uid: bytes) -> bytes:
+    """What a new band shares with the stations that hold `master`, and with nobody else: 16 bytes."""
+    need_length(uid, 7, "UID")
+    return diversify(aes, master, uid + _ENROLMENT)
+
+
+def initial_key(aes: Aes, secret: bytes, key_no: int) -> bytes:
+    """Key `key_no` of a band that was enrolled and never keyed. Its label is FACTORY_VERSION all the same."""
+    check_key_no(key_no)
+    return diversify(aes, secret, _INITIAL + bytes((key_no,)))
+
+
+def pack_enrolment(uid: bytes, secret: bytes) -> bytes:
+    """The file that a station puts into a new band's flash: mark 1, UID 7, secret 16, CRC-32 LE4."""
+    need_length(uid, 7, "UID")
+    need_length(secret, 16, "secret")
+    body = _ENROLMENT_MARK + uid + secret
+    return body + binascii.crc32(body).to_bytes(4, "little")
+
+
+def open_enrolment(file: bytes, uid: bytes) -> bytes:
+    """The secret in it. BadFrame if the file is torn, or was made for another band."""
+    if len(file) != _ENROLMENT_SIZE or file[:1] != _ENROLMENT_MARK:
+        raise BadFrame("the enrolment file is torn")
+    if binascii.crc32(file[:-4]).to_bytes(4, "little") != file[-4:]:
+        raise BadFrame("the enrolment file is torn")
+    if file[1:8] != uid:
+        raise BadFrame("the enrolment file is another band's")
+    return file[8:24]
 
 
 def session_keys(aes: Aes, key: bytes, rnd_a: bytes, rnd_b: bytes) -> tuple[bytes, bytes]:

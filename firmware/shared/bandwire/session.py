@@ -6,7 +6,7 @@ One Channel serves both sides. Whatever goes wrong in it ends it: its keys are d
 from . import apdu
 from .aes import ZERO16, Aes
 from .cmac import cmac_t, equal, pad
-from .condition import PDCAP2_SIZE
+from .condition import PDCAP2_SIZE, WISH_NONE
 from .errors import AuthFailed, BadArgument, BadFrame, BadMac, BadPadding, StatusError, WireError
 from .files import FULL, PLAIN
 from .ints import need_length
@@ -152,7 +152,7 @@ class ReaderAuth:
     """The reader's half of EV2First, or of EV2NonFirst inside `running`. For one run.
 
     start() -> C-APDU, step(answer) -> C-APDU, finish(answer) -> Channel. Then `pdcap2` holds what the card told of
-    itself at First (condition.py), under the key it proved; empty at NonFirst.
+    itself at First (condition.py), under the key it proved; empty at NonFirst. wish: what it is to be told at First.
     Raises StatusError, BadFrame or AuthFailed; then, and after success, `running` is wiped.
     """
 
@@ -164,11 +164,14 @@ class ReaderAuth:
         rnd_a: bytes,
         first: bool = True,
         running: Channel | None = None,
+        wish: bytes = WISH_NONE,
     ) -> None:
         need_length(key, 16, "key")
         need_length(rnd_a, 16, "RndA")
         if first == (running is not None):
             raise BadArgument("a running session goes with NonFirst, and only with it")
+        if wish and (not first or len(wish) != PDCAP2_SIZE):
+            raise BadArgument("a wish has six bytes and goes with First")
         if running is not None:
             running._need_alive()
         self._aes = aes
@@ -177,13 +180,14 @@ class ReaderAuth:
         self._rnd_a = rnd_a
         self._rnd_b = b""
         self._running = running
+        self._wish = wish
         self._next = 0
         self.pdcap2 = b""
 
     def start(self) -> bytes:
         self._advance(0)
         if self._running is None:
-            return apdu.native(apdu.INS_AUTH_FIRST, bytes((self._key_no, 0)))
+            return apdu.native(apdu.INS_AUTH_FIRST, bytes((self._key_no, len(self._wish))) + self._wish)
         return apdu.native(apdu.INS_AUTH_NONFIRST, bytes((self._key_no,)))
 
     def step(self, rapdu: bytes) -> bytes:
@@ -207,6 +211,8 @@ class ReaderAuth:
             raise AuthFailed("card did not prove the key")
         if running is None and plain[20] & 0x02:
             raise AuthFailed("card wants the LRP protocol")
+        if running is None and not equal(plain[20 + PDCAP2_SIZE :], self._wish or bytes(PDCAP2_SIZE)):
+            raise AuthFailed("card was told another wish than ours")  # also one where we told none
         self.pdcap2 = plain[20 : 20 + PDCAP2_SIZE] if running is None else b""
         kenc, kmac = session_keys(self._aes, self._key, self._rnd_a, self._rnd_b)
         return Channel(self._aes, kenc, kmac, ti, ctr, self._key_no)
@@ -260,7 +266,7 @@ class CardAuth:
         self._key = key
         self._rnd_b = rnd_b
         self._first = first
-        self._pcdcap2 = (pcdcap2 + bytes(6))[:6]
+        self.pcdcap2 = (pcdcap2 + bytes(6))[:6]
         self._pdcap2 = pdcap2
         self._running = running
         self._ti = b""
@@ -305,7 +311,7 @@ class CardAuth:
         channel = Channel(self._aes, kenc, kmac, ti, self._ctr, self.key_no)
         answer = _rotl(rnd_a)
         if self._first:
-            answer = ti + answer + self._pdcap2 + self._pcdcap2
+            answer = ti + answer + self._pdcap2 + self.pcdcap2
         return self._aes.cbc_encrypt(self._key, ZERO16, answer), channel
 
     def _fresh_rnd_b(self) -> bytes:

@@ -7,7 +7,7 @@ ALL = [thing for thing in vars(errors).values() if isinstance(thing, type) and i
 
 def test_every_class_has_its_own_code() -> None:
     codes = [cls.code for cls in ALL]
-    assert len(ALL) == 11
+    assert len(ALL) == 12
     assert len(set(codes)) == len(codes)
     assert all(code == "wire" or code.startswith("wire.") for code in codes)
 

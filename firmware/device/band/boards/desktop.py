@@ -3,7 +3,8 @@
 The only place where keys, UID and random numbers can be preset, and where flash can be made to fail.
 
   --state DIR          flash folder (needed); made and formatted if it is new; for one band at a time
-  --link hex|field     hex: one C-APDU a line on stdin, one R-APDU a line on stdout. field: see links/field.py
+  --link hex|field|station   hex: one C-APDU a line on stdin, one R-APDU a line on stdout. field: see
+                       links/field.py. station: stdin and stdout are the serial line to a station, see station.py
   --uid HEX            UID of a new band; an old one must have it. Without it a new band draws one.
   --keys HEX,..x5      keys 0 to 4 of a new band, factory zero without; an old one must have them
   --random HEX         the applet draws these bytes and stops when they are used up. May be repeated to add more:
@@ -12,9 +13,8 @@ The only place where keys, UID and random numbers can be preset, and where flash
   --cut N[:BYTES]      the N-th flash write from now stores only its first BYTES bytes (default half; `all`;
                        negative counts from the end), prints `cut` on stderr and stands still until killed
   --flash-fail N       the N-th flash write from now fails as on a full disk
-
-The file `battery` in the flash folder stands for the cell, read anew each time a reader's field comes: percent, and
-`charging` after a space if it is. Without it, or with anything else in it, the band does not know.
+  --reset CAUSE        why it starts: power (default), pin, watchdog, sleep, soft or brownout
+  --broken PART,..     parts that do not work, see desktopparts.py; also for the cell, the light and the button
 """
 
 import os
@@ -23,25 +23,56 @@ import sys
 import time
 from binascii import unhexlify
 
-from band.board import FAULT
+from band.board import RESET_BROWNOUT, RESET_PIN, RESET_POWER, RESET_SLEEP, RESET_SOFT, RESET_WATCHDOG
+from band.boards.desktopparts import Parts
 from band.card import Card, factory_records, is_new
 from band.errors import BoardError
 from band.fileflash import FileFlash
 from band.nfc import NfcPort
+from band.serialline import ConsoleLine
 from band.store import Store
-from bandwire.condition import BATTERY_UNKNOWN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bluetooth import BLE
+
+    from band.board import Memory
 
 _FLAGS = ("--passive",)
-_OPTIONS = ("--board", "--state", "--link", "--uid", "--keys", "--random", "--cut", "--flash-fail")
+_OPTIONS = (
+    "--board",
+    "--state",
+    "--link",
+    "--uid",
+    "--keys",
+    "--random",
+    "--cut",
+    "--flash-fail",
+    "--reset",
+    "--broken",
+)
 _HEAP_SLICE = 24576  # collect after this much was allocated, so that the peak shows use and not laziness
 _ENOSPC = 28
+_CAUSES = {
+    "power": RESET_POWER,
+    "pin": RESET_PIN,
+    "watchdog": RESET_WATCHDOG,
+    "sleep": RESET_SLEEP,
+    "soft": RESET_SOFT,
+    "brownout": RESET_BROWNOUT,
+}
 _AF_UNIX, _EADDRINUSE = 1, 98  # of Linux
 _STDERR = 2
-_CELL_TEXT_MAX = 16
 _CLAIM_TRIES, _CLAIM_PAUSE_MS = 20, 50  # a band just killed may take a moment to go
 
 
 class DesktopBoard:
+    station_wait_ms = 0
+    may_sleep = False
+    button_poll_ms = 500
+
     def __init__(self, args: list[str]) -> None:
         import gc
 
@@ -55,16 +86,34 @@ class DesktopBoard:
         self.active = "--passive" not in options
         self._uid = _hex(options, "--uid", 7) if "--uid" in options else None
         self._script = _hex(options, "--random", None) if "--random" in options else None
-        self._cell = folder + "/battery"
+        self._folder = folder
+        self._cause = _cause(options.get("--reset", "power"))
+        self.parts = Parts(folder, options.get("--broken", ""))
         self._flash = _open_flash(folder, options)
-        self._nfc = _open_link(options.get("--link", "hex"))
+        link = options.get("--link", "hex")
+        self._line = ConsoleLine(lambda: True) if link == "station" else None
+        self._nfc = _open_link(link) if self._line is None else None
+        self._ble = _radio(self._nfc)
         _prepare(self._flash, self._uid, _keys(options))
 
     def flash(self) -> FileFlash:
         return self._flash
 
-    def nfc(self) -> NfcPort:
+    def log_flash(self) -> "LogFlash":
+        return LogFlash(self._folder + "/log", self.parts.broken)
+
+    def nfc(self, note: "Callable[[int, int], None]") -> NfcPort:
+        if self._nfc is None:
+            raise BoardError("on a station's line there is no reader")
         return self._nfc
+
+    def station_line(self) -> ConsoleLine | None:
+        return self._line
+
+    def restart(self) -> None:
+        """Whoever started this process starts another."""
+        sys.exit()
+        sys.exit()
 
     def random(self, size: int) -> bytes:
         if self._script is None:
@@ -78,26 +127,47 @@ class DesktopBoard:
         return self._uid
 
     def battery_percent(self) -> int:
-        words = self._read_cell()
-        percent = int(words[0]) if words and words[0].isdigit() else BATTERY_UNKNOWN
-        return percent if percent <= 100 else BATTERY_UNKNOWN
+        return self.parts.battery_percent()
 
     def charging(self) -> bool:
-        return self._read_cell()[1:] == ["charging"]
+        return self.parts.charging()
 
-    def _read_cell(self) -> list[str]:
-        try:
-            with open(self._cell) as file:
-                return file.read(_CELL_TEXT_MAX).split()
-        except (OSError, ValueError):
-            return []
+    def powered(self) -> bool:
+        return self._line is not None or self.parts.charging()
+
+    def nfc_works(self) -> bool:
+        return "nfc" not in self.parts.broken
+
+    def memory(self, size: int) -> "Memory":
+        return self.parts.memory(size)
+
+    def battery_mv(self) -> int | None:
+        return self.parts.battery_mv()
+
+    def ble(self) -> "BLE | None":
+        return self.parts.radio(self._ble)
 
     def sleep_ms(self, duration_ms: int) -> None:
         time.sleep_ms(duration_ms)
 
-    def signal(self, what: int) -> None:
-        if what == FAULT:
-            sys.stderr.write("fault light on\n")
+    def deep_sleep(self, for_reader: bool) -> None:
+        """The process ends: whoever started it presses the button by starting it again."""
+        sys.exit()
+
+    def now_ms(self) -> int:
+        return self.parts.now_ms()
+
+    def show(self, outputs: int) -> None:
+        self.parts.show(outputs)
+
+    def button_pressed(self) -> bool:
+        return self.parts.button_pressed()
+
+    def feed_watchdog(self) -> None:
+        """There is none: whoever started this process sees whether it answers."""
+
+    def reset_cause(self) -> int:
+        return self._cause
 
 
 class FolderFlash(FileFlash):
@@ -110,6 +180,21 @@ class FolderFlash(FileFlash):
     def sync_folder(self) -> None:
         with open(self._folder, "rb") as folder:
             folder.flush()
+
+
+class LogFlash(FileFlash):
+    """Has no claim of its own: the card's folder, in which it is, has one. broken: as in Parts."""
+
+    def __init__(self, folder: str, broken: list[str]) -> None:
+        super().__init__(folder)
+        self._broken = broken
+
+    def write(self, name: str, slot: int, data: bytes) -> None:
+        if "flash" not in self._broken:
+            super().write(name, slot, data)
+
+    def free_bytes(self) -> int:
+        return 0 if "full" in self._broken else super().free_bytes()
 
 
 class FaultyFlash(FolderFlash):
@@ -175,6 +260,12 @@ def _socket_beside_the_streams() -> socket.socket:
     return sock
 
 
+def _cause(name: str) -> int:
+    if name not in _CAUSES:
+        raise BoardError("--reset is one of " + ", ".join(sorted(_CAUSES)))
+    return _CAUSES[name]
+
+
 def _open_link(name: str) -> NfcPort:
     if name == "hex":
         from band.links.hexline import HexLink
@@ -184,7 +275,21 @@ def _open_link(name: str) -> NfcPort:
         from band.links.field import FieldLink
 
         return FieldLink()
-    raise BoardError("--link is hex or field")
+    raise BoardError("--link is hex, field or station")
+
+
+def _radio(link: NfcPort | None) -> "BLE | None":
+    """If this interpreter has one. What it brings is taken while the field's link waits; others do not wait."""
+    try:
+        import bluetooth
+    except ImportError:
+        return None
+    from band.links.field import FieldLink
+
+    ble = bluetooth.BLE()
+    if isinstance(link, FieldLink):
+        link.also(ble.source, ble.pump)  # type: ignore[attr-defined]  # of the stand-in, voyage/radio
+    return ble
 
 
 def _open_flash(folder: str, options: dict[str, str]) -> FileFlash:
@@ -203,9 +308,11 @@ def _open_flash(folder: str, options: dict[str, str]) -> FileFlash:
 
 
 def _prepare(flash: FileFlash, uid: bytes | None, keys: list[bytes] | None) -> None:
-    """Format a new flash with the presets; refuse presets that an old one contradicts."""
+    """Format a new flash with the presets, unless a station enrolled it; refuse presets that an old one contradicts."""
     store = Store(flash)
     if is_new(store):
+        if flash.enrolment() is not None:
+            return
         drawn = uid or b"\x04" + os.urandom(6)
         store.format(factory_records(drawn, keys) if keys else factory_records(drawn))
     elif keys:

@@ -17,6 +17,12 @@ from band.links.heap import HeapMeter
 from band.links.lines import read_byte, say
 from band.nfc import ACTIVATED, COMMAND, DEACTIVATED, STOP
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from band.duties import Duties
+
 _LINE_MAX = 200
 _MESSAGE_MAX = 1024
 _CONNECT_MS = 3000
@@ -37,6 +43,8 @@ class FieldLink:
         self._meter = HeapMeter()
         self._poll = select.poll()
         self._socket: socket.socket | None = None
+        self._other: socket.socket | None = None
+        self._pump: Callable[[], bool] | None = None
         self._started = False
         self._line = b""
         self._buffer = b""
@@ -45,6 +53,11 @@ class FieldLink:
         self._command = b""
         self._uid: bytes | None = None
         self._shown = b""
+
+    def also(self, source: socket.socket, pump: "Callable[[], bool]") -> None:
+        """While waiting, call `pump` whenever `source` has something, until it says that no more will come."""
+        self._other, self._pump = source, pump
+        self._poll.register(source, select.POLLIN)
 
     def arm(self, uid: bytes | None) -> None:
         self._uid = uid
@@ -59,7 +72,7 @@ class FieldLink:
         self._meter.sample()
         self._send(rapdu)
 
-    def wait(self) -> int:
+    def wait(self, duties: "Duties") -> int:
         if not self._started:
             self._started = True
             self._poll.register(sys.stdin, select.POLLIN)
@@ -72,12 +85,18 @@ class FieldLink:
                 return event
             if self._take_message():
                 continue
-            for source, _ in self._poll.poll():
+            for source, _ in self._poll.poll(duties.run()):
                 if source is self._socket:
                     self._receive()
+                elif source is self._other:
+                    self._take_other()
                 elif source is sys.stdin and not self._read_control():
                     self._leave("")
                     self._events.append(STOP)
+
+    def _take_other(self) -> None:
+        if self._pump is not None and self._other is not None and not self._pump():
+            self._poll.unregister(self._other)
 
     # The reader's side.
 

@@ -10,6 +10,10 @@ from band.links.heap import HeapMeter
 from band.links.lines import read_line, say
 from band.nfc import ACTIVATED, COMMAND, DEACTIVATED, STOP
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from band.duties import Duties
+
 _LINE_MAX = 2048
 
 
@@ -25,7 +29,8 @@ class HexLink:
     def extend(self) -> None:
         """Nor a waiting time."""
 
-    def wait(self) -> int:
+    def wait(self, duties: "Duties") -> int:
+        """Duties are not done here: this link is for APDUs alone."""
         if not self._started:
             self._started = self._activate = True
             say("ready")
