@@ -1,1 +1,1 @@
-"""For technicians: boards on this machine's serial ports. Flashing and provisioning come with the station."""
+"""For technicians: boards and bands at the bench, found, flashed, keyed, tested and updated."""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from bandtool import (
+    cli_doctor,
+    cli_flash,
+    cli_image,
+    cli_init,
+    cli_keys,
+    cli_label,
+    cli_ports,
+    cli_provision,
+    cli_release,
+    cli_repl,
+    cli_station,
+    cli_test,
+    cli_update,
+)
 
 app = typer.Typer(
     help="Boards and bands at the bench. Needs the extra `tools`: pip install 'steward-edge[tools]'.",
@@ -15,33 +27,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps `ports` a sub-command while it is the only one."""
-
-
-@app.command()
-def ports() -> None:
-    """List serial ports, with the USB ids that tell one kind of board from another.
-
-    Example: bandtool ports
-    """
-    try:
-        from serial.tools import list_ports
-    except ModuleNotFoundError:
-        print("bandtool: pyserial is missing. Install it with: pip install 'steward-edge[tools]'", file=sys.stderr)
-        raise typer.Exit(2) from None
-    found = sorted(list_ports.comports())
-    if not found:
-        print("No serial ports. Plug a board in; on Linux your user must be in the group `dialout`.")
-        return
-    table = Table("port", "USB id", "serial number", "what it says it is")
-    for port in found:
-        usb = f"{port.vid:04x}:{port.pid:04x}" if port.vid is not None else "-"
-        table.add_row(port.device, usb, port.serial_number or "-", port.description or "-")
-    Console().print(table)
+app.command()(cli_init.init)
+app.command()(cli_ports.ports)
+app.command()(cli_flash.flash)
+app.command()(cli_repl.repl)
+app.command()(cli_provision.provision)
+app.command()(cli_provision.journal)
+app.command()(cli_station.station)
+app.command()(cli_station.report)
+app.command()(cli_label.label)
+app.command()(cli_update.update)
+app.command("test")(cli_test.try_parts)
+app.command()(cli_doctor.doctor)
+app.add_typer(cli_release.app, name="release")
+app.add_typer(cli_image.app, name="image")
+app.add_typer(cli_keys.app, name="keys")
 
 
 def main() -> None:
