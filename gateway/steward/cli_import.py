@@ -1,4 +1,4 @@
-"""`steward import`: a manifest of guests and their photos, through the API of a running gateway."""
+"""`steward import`: a manifest of guests and their photos, or keyed bands, through the API of a running gateway."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from steward.adapters.gatewayclient import GatewayClient, ManifestAnswer
 
 PROBLEMS_SHOWN_MAX = 200
+TokenFileOption = Annotated[
+    Path,
+    typer.Option("--token-file", help="A 0600 file with a token of role desk on its first line.", show_default=False),
+]
+_LEFT = {
+    "not_done": "the station did not finish it",
+    "other_version": "it is keyed for another voyage",
+    "other_station": "another station says that it keyed this band: find out which of them lies",
+    "worn": "it is or was a guest's",
+    "denied": "it is on the deny list",
+}
 
 
 def _columns() -> str:
@@ -56,7 +67,7 @@ Examples:
 
 app = typer.Typer(
     name="import",
-    help="Import guests and their photos from a CSV file.",
+    help="Import guests and their photos, or bands that a workshop has keyed.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -65,12 +76,7 @@ app = typer.Typer(
 @app.command("manifest", help=_HELP)
 def manifest(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The manifest.")],
-    token_file: Annotated[
-        Path,
-        typer.Option(
-            "--token-file", help="A 0600 file with a token of role desk on its first line.", show_default=False
-        ),
-    ],
+    token_file: TokenFileOption,
     photos: Annotated[
         Path | None, typer.Option("--photos", help="The folder of the photo files.", show_default="none")
     ] = None,
@@ -92,6 +98,35 @@ def manifest(
         _show(answer, file, as_json=as_json)
         if answer.problems or not (answer.committed or dry_run):
             raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("bands")
+def bands(
+    file: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A station's report: `bandtool report`.")],
+    token_file: TokenFileOption,
+    url: UrlOption = GATEWAY_URL,
+    ca: CaOption = None,
+) -> None:
+    """Bring the bands that a workshop's station has keyed into the stock of this gateway.
+
+    The report is believed if its key is one that a [[station]] of the gateway's settings names. Bands of the stock
+    only get their token at an encoder, which is quick. What is left out is named with the reason; such a band can
+    still be encoded, as any other. The same report again, or a newer one of the same station, does no harm.
+
+    \b
+    Example:
+      steward import bands bench-1.json --token-file desk.token
+    """
+    from steward.adapters.gatewayclient import GatewayClient
+
+    with plain_errors():
+        raw = read_file(file)
+        with GatewayClient(url, read_token(token_file), ca) as gateway:
+            done = gateway.take_blanks(raw)
+        for band in done["left"]:
+            typer.echo(f"{band['uid']}: left out, {_LEFT.get(band['reason'], band['reason'])}", err=True)
+        found = f"{done['taken']} into the stock, {done['known']} known, {len(done['left'])} left out"
+        typer.echo(f"{file}: station {done['station']}: {found}")
 
 
 @app.command("example")
