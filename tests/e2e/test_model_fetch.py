@@ -33,8 +33,9 @@ from steward.domain.topics import TELEMETRY
 from steward.domain.trial import Phase, Trial
 from steward.ports.fetching import Part, SourceFailed
 from steward.ports.sync import DownRecord
-from steward.services.modelfetch import AGAIN_MAX_S, PART_BYTES, PAUSE_S, FetchSettings, ModelFetch
-from steward.services.modelwatch import LOOK_EVERY_S, ModelWatch
+from steward.services.filefetch import AGAIN_MAX_S, LOOK_EVERY_S, PART_BYTES, PAUSE_S, FetchSettings
+from steward.services.modelfetch import model_fetch
+from steward.services.modelwatch import ModelWatch
 from steward.services.ranking import Ranking
 from steward.services.supervise import TaskState
 from steward.wiring_fetch import make_fetch
@@ -121,7 +122,7 @@ class Aboard:
         self.restart()
 
     def restart(self) -> None:
-        self.fetch = ModelFetch(
+        self.fetch = model_fetch(
             self.store,
             self.clock,
             self.ranking,
