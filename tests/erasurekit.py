@@ -22,6 +22,7 @@ from steward.domain.ids import GuestRef
 from steward.domain.ledger import Sale
 from steward.domain.manifest import Imported
 from steward.domain.offers import OfferId
+from steward.domain.presence import BandRadio, Presence
 from steward.domain.profiles import Photo
 from steward.domain.signals import Switch
 from steward.domain.untracked import Untracked
@@ -42,6 +43,8 @@ def fill(tx: Tx, ref: GuestRef, number: int = 1, **changes: object) -> None:
     tx.put_band(band(number, ref))
     tx.adopt_serial(ref, 4)
     tx.put_condition(BandCondition(uid(number), active=True, battery_percent=80, charging=False, last_tap_s=AT_S))
+    tx.put_radio(BandRadio(uid(number), has=True, is_on=True, period=7, told_s=AT_S))
+    tx.put_presence(Presence(ref, "pool-deck", AT_S, AT_S))
     tx.put_profile(profile(ref))
     tx.put_photo(Photo(ref, JPEG + bytes([number])))
     tx.put_note(note(type(NOTE)(f"{number:016x}"), guest=ref))

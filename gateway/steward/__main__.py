@@ -25,6 +25,7 @@ _ELSEWHERE = {
     "tls": "steward.cli_tls:app",
     "broker": "steward.cli_broker:app",
     "import": "steward.cli_import:app",
+    "bands": "steward.cli_bands:app",
     "events": "steward.cli_events:app",
     "offers": "steward.cli_offers:app",
     "lift": "steward.cli_lift:app",

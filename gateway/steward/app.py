@@ -20,6 +20,7 @@ from steward.config import Config
 from steward.domain.events import EventType, fact
 from steward.errors import ConfigError, ReaderFault, StoreUnavailable
 from steward.ports import Store, Tx
+from steward.ports.radio import Radio
 from steward.services.clockmark import last_time, set_mark
 from steward.services.manifest import ManifestService
 from steward.services.retention import confirm_in
@@ -50,8 +51,11 @@ class Gateway:
         return self._parts
 
     @classmethod
-    async def start(cls, config: Config) -> Gateway:
-        """Open the store, the keys, the readers and the HTTP port. Raises StewardError, with nothing left open."""
+    async def start(cls, config: Config, radio: Radio | None = None) -> Gateway:
+        """Open the store, the keys, the readers and the HTTP port. Raises StewardError, with nothing left open.
+
+        radio: in place of the platform's, for whoever starts a gateway in its own process; it runs by itself.
+        """
         async with contextlib.AsyncExitStack() as opened:
             keyring, data_key = wiring.open_key_ring(config), wiring.open_data_key(config, make=True)
             _make_folder(config, config.gateway.data_dir)
@@ -61,7 +65,7 @@ class Gateway:
             link = await open_link(config, store, clock, OsEntropy())
             opened.push_async_callback(link.close)
             ship_pipe = await open_ship_pipe(config, store, link)
-            parts = wiring.build(config, store, clock, keyring, data_key, link, ship_pipe)
+            parts = wiring.build(config, store, clock, keyring, data_key, link, ship_pipe, radio)
             listener = opened.enter_context(bind(config.http.host, config.http.port, config.file))
             opened.push_async_callback(_close_readers, parts)
             await _start_readers(parts)
@@ -79,7 +83,7 @@ class Gateway:
         parts.supervisor.start("erasures", parts.services.erasures.run)
         parts.supervisor.start("look-up log", parts.services.look_heads.run)
         parts.supervisor.start("photos", partial(_keep_photos, parts.services.manifests))
-        for name, run in (link.tasks() | parts.ship.tasks).items():
+        for name, run in (link.tasks() | parts.ship.tasks | parts.on_air.tasks | parts.on_bands.tasks).items():
             parts.supervisor.start(name, run)
         if parts.rankers.watch is not None:
             parts.supervisor.start("models", parts.rankers.watch.run)

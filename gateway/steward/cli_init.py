@@ -86,6 +86,12 @@ spa = 2
 # threads = 1                       # processors that a model may use
 # wait_ms = 250                     # how long a suggestion waits for it before popularity ranks instead
 
+# New programs for bands in service, at night, by the radio of [ble]. The key: bandtool keys show --file release.sealed
+# [bands]
+# release_key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+# releases = "band-releases"        # where the files arrive, as NAME.release
+# fetch_kib_per_day = 1024          # what fetching them over the link may cost; 0: they are carried aboard
+
 # [monitor]
 # disk_floor_mb = 256               # with less free than this /healthz answers 503
 

@@ -70,7 +70,8 @@ def register(
         to = ", ".join(t.pick(each.title) for each in case.recipients)
         table.add_row(t.pick(case.title), "", basis, "", to, style="bold")
         for group in case.groups:
-            kept = t.count(f"report.keep.{group.keep.since}", group.keep.days)
+            words, number = group.keep.wording
+            kept = t.count(f"report.keep.{words}", number)
             table.add_row("", t.pick(group.title), t.pick(group.category.title), kept, _names(group) if names else "")
     Console(soft_wrap=False).print(table)
 

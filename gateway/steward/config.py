@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from steward.config_aggregates import AggregatesSettings, read_aggregates
+from steward.config_bands import BandsSettings, read_bands
+from steward.config_ble import BleSettings, read_ble
 from steward.config_desk import LogSettings, MonitorSettings, PurserSettings, read_log, read_monitor, read_purser
 from steward.config_holdout import read_holdout
 from steward.config_http import HttpSettings, read_http
@@ -24,10 +26,12 @@ from steward.config_offers import OffersSettings, load_rules, read_offers
 from steward.config_outlets import OUTLET, OUTLET_RULE, OUTLETS_MAX, read_outlets
 from steward.config_privacy import PrivacySettings, read_privacy
 from steward.config_ship import ShipSettings, read_ship
+from steward.config_stations import STATIONS_MAX, read_stations
 from steward.domain.ids import OutletId
 from steward.domain.outlets import Outlet
 from steward.domain.rulekinds import Rules
 from steward.errors import ConfigError
+from steward.services.blanks import TrustedStation
 from steward.services.decisions import HoldoutSettings
 from steward.settings_table import Table
 
@@ -140,9 +144,12 @@ class Config:
     aggregates: AggregatesSettings
     privacy: PrivacySettings
     models: ModelsSettings
+    stations: tuple[TrustedStation, ...] = ()
     link: LinkSettings | None = None
     broker: BrokerSettings | None = None
     ship: ShipSettings | None = None
+    ble: BleSettings | None = None  # None: nothing is listened for here
+    bands: BandsSettings | None = None  # None: their program is brought at the bench alone
 
 
 def find_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -176,9 +183,12 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         aggregates=read_aggregates(root.table("aggregates")),
         privacy=read_privacy(root.table("privacy")),
         models=read_models(root.table("models"), folder),
+        stations=read_stations(root.tables("station", STATIONS_MAX)),
         link=link,
         broker=read_broker(root.table("broker"), folder, link, gateway.name),
         ship=read_ship(root.table("ship_link"), folder, gateway.name),
+        ble=read_ble(root.table("ble")),
+        bands=read_bands(root.table("bands"), folder),
     )
     root.finish()
     _check_clashes(config)

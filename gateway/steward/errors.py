@@ -121,6 +121,12 @@ class ReaderFault(RemoteError):
     code = "reader_fault"
 
 
+class BandAway(RemoteError):
+    """A band did not answer over the radio: out of reach, switched off, or it did not know our passkey."""
+
+    code = "band_away"
+
+
 class CardRemoved(RemoteError):
     """The card left the field before the exchange was over."""
 

@@ -17,9 +17,7 @@ from steward.adapters.keyfile import RIGHTS, Role
 from steward.adapters.keyfile import load as load_key_file
 from steward.adapters.keyring import FileKeyRing
 from steward.adapters.keyseal import KeySecret
-from steward.adapters.linkreader import LinkReader
 from steward.adapters.mqtt import MqttPipe
-from steward.adapters.pcscmatch import MatchedReader
 from steward.adapters.servertls import ServerTls
 from steward.adapters.sqlite import renewal
 from steward.adapters.sqlite.migrations import SCHEMA_VERSION
@@ -27,7 +25,6 @@ from steward.adapters.system import OsEntropy
 from steward.adapters.vault import DataKey
 from steward.adapters.vitals import read_vitals
 from steward.config import Config, ReaderSettings
-from steward.domain.access import Place
 from steward.domain.ids import DoorId, OutletId, TillId
 from steward.domain.receipt import Issuer
 from steward.domain.retention import days_of_all, rules_of
@@ -35,6 +32,8 @@ from steward.domain.topics import PEERS
 from steward.domain.usecases import REGISTER
 from steward.errors import CertificateError, ConfigError
 from steward.ports import Clock, ClockReading, KeyRing, Store
+from steward.ports.radio import Radio
+from steward.services.blanks import BlankService
 from steward.services.board import TapBoard
 from steward.services.browsersignal import BrowserSignal
 from steward.services.certificates import CertificateWatch
@@ -50,13 +49,13 @@ from steward.services.doors import DoorService
 from steward.services.encoder import EncodeService, EncodeSettings
 from steward.services.erasure import ErasureService, Scene
 from steward.services.feed import TapFeed
+from steward.services.filefetch import FileFetch
 from steward.services.folio import FolioService
 from steward.services.health import HealthService, Machine, Versions
 from steward.services.lookheads import HeadSigner, LookHeads, RingSigner
 from steward.services.lookproof import LookProofs
 from steward.services.lookups import LookupService
 from steward.services.manifest import ManifestService
-from steward.services.modelfetch import ModelFetch
 from steward.services.mydata import MyData
 from steward.services.notes import NoteService
 from steward.services.offers import OfferService
@@ -73,20 +72,22 @@ from steward.services.settling import SettleAll
 from steward.services.signals import SignalService
 from steward.services.situation import OfferSettings
 from steward.services.stock import StockService
-from steward.services.supervise import Supervisor, TaskState
+from steward.services.supervise import Supervisor
 from steward.services.takeout import TakeoutService
 from steward.services.taps import TapHandler, TapLoop
 from steward.services.tills import TillService
-from steward.web.bundle import CertificateStatus, Front, Identity, ReaderStatus, Services
+from steward.web.bundle import CertificateStatus, Front, Identity, Services
 from steward.web.tokens import TokenFile
 from steward.wiring_aggregates import make_aggregates
+from steward.wiring_bands import BandParts, make_bands
 from steward.wiring_fetch import make_fetch
 from steward.wiring_guest import make_guest
 from steward.wiring_link import Link
 from steward.wiring_models import Rankers, make_rankers
+from steward.wiring_radio import RadioParts, make_radio
+from steward.wiring_readers import Reader, make_reader, place_of, status_of
 from steward.wiring_ship import Ship, make_ship
 
-Reader = LinkReader | MatchedReader
 # What a role's keys allow its readers to do.
 _PURPOSES: Mapping[str, tuple[str, ...]] = {
     "authority": ("door", "till", "encoder", "crew"),
@@ -112,7 +113,9 @@ class Parts:
     ship: Ship
     certificates: CertificateWatch
     rankers: Rankers
-    fetch: ModelFetch | None
+    fetch: FileFetch | None
+    on_air: RadioParts
+    on_bands: BandParts
 
 
 def open_key_ring(config: Config) -> FileKeyRing:
@@ -170,8 +173,9 @@ def build(
     data_key: DataKey,
     link: Link,
     ship_pipe: MqttPipe | None = None,
+    radio: Radio | None = None,
 ) -> Parts:
-    """Make everything and connect nothing."""
+    """Make everything and connect nothing. radio: in place of the platform's."""
     entropy, aes, board = OsEntropy(), HostAes(), TapBoard()
     ship = make_ship(config, store, clock, entropy, keyring, aes, _payment_settings(config), ship_pipe, board.alert)
     store, payment_settings = ship.store, ship.payment_settings
@@ -179,7 +183,8 @@ def build(
     certificates = _certificates(config, tls, clock)
     settings, template = config.gateway, config.gateway.sun_template
     pins = PinService(entropy)
-    encode_settings = EncodeSettings(settings.site, template, config.encoding.random_id, settings.number)
+    trusted = [station.fingerprint for station in config.stations]
+    encode_settings = EncodeSettings(settings.site, template, config.encoding.random_id, settings.number, trusted)
     payments = PaymentService(store, clock, entropy, keyring, aes, payment_settings, pins, ship.funds)
     encoder = EncodeService(store, clock, entropy, keyring, aes, encode_settings)
     actuator = DoorLineActuator(
@@ -197,6 +202,10 @@ def build(
     receipts = Receipts(store, keyring, _issuer(config, keyring))
     offers = OfferService(store, clock, entropy, rankers.ranking, config.rules, offer_settings)
 
+    on_air = make_radio(config, ship, clock, entropy, keyring, aes, ship_pipe, radio)
+    ears = on_air.presence if "presence" in on_air.tasks else None
+    on_bands = make_bands(config, store, clock, ears, follows=ship.follows)
+
     def handler(reader: ReaderSettings) -> TapHandler:
         if reader.purpose == "door":
             return DoorService(store, clock, entropy, keyring, aes, template)
@@ -206,9 +215,9 @@ def build(
             return CrewTapService(stations[reader.name], crew, feed, store, clock, entropy, keyring, aes, template)
         return TillService(TillId(str(reader.till)), payments, store, clock, entropy, keyring, aes, template, feed)
 
-    readers = tuple(_reader(reader) for reader in config.readers)
+    readers = tuple(make_reader(reader) for reader in config.readers)
     loops = tuple(
-        TapLoop(device, _place(config, reader), handler(reader), clock, actuator, board)
+        TapLoop(device, place_of(config, reader), handler(reader), clock, actuator, board, on_air.wishes.wish_of)
         for reader, device in zip(config.readers, readers, strict=True)
     )
     erasures = ErasureService(store, clock, keyring, _scene(config, ship))
@@ -225,6 +234,8 @@ def build(
         manifests=ManifestService(
             store, clock, entropy, config.zones, config.outlets.keys(), settings.utc_offset_min * 60, ship.follows
         ),
+        band_releases=on_bands.releases,
+        blanks=BlankService(store, keyring, config.stations, settings.site, template),
         encoder=encoder,
         payments=payments,
         folio=folio,
@@ -256,6 +267,9 @@ def build(
         own_band=guest.band,
         own_folio=guest.folio,
         no_tracking=guest.no_tracking,
+        radio_wishes=on_air.wishes,
+        presence=on_air.presence,
+        find_me=on_air.find_me,
         feed=feed,
         board=board,
         machine=machine,
@@ -267,7 +281,7 @@ def build(
         tills={TillId(r.till): str(r.outlet) for r in config.readers if r.till is not None},
         encoders=frozenset(reader.name for reader in config.readers if reader.purpose == "encoder"),
         readers=lambda: [
-            _status(reader, device, loop, supervisor)
+            status_of(reader, device, loop, supervisor)
             for reader, device, loop in zip(config.readers, readers, loops, strict=True)
         ],
         find_token=TokenFile(settings.api_tokens_file).find,
@@ -281,7 +295,21 @@ def build(
     )
     fetch = make_fetch(config, store, clock, rankers)
     return Parts(
-        config, store, services, supervisor, actuator, readers, loops, tls, link, ship, certificates, rankers, fetch
+        config=config,
+        store=store,
+        services=services,
+        supervisor=supervisor,
+        actuator=actuator,
+        readers=readers,
+        loops=loops,
+        tls=tls,
+        link=link,
+        ship=ship,
+        certificates=certificates,
+        rankers=rankers,
+        fetch=fetch,
+        on_air=on_air,
+        on_bands=on_bands,
     )
 
 
@@ -355,36 +383,3 @@ def _payment_settings(config: Config) -> PaymentSettings:
         sun_required=config.charges.sun_required,
         second_person_above_minor=config.purser.second_person_above_minor,
     )
-
-
-def _reader(reader: ReaderSettings) -> Reader:
-    if reader.match is not None:
-        return MatchedReader(reader.name, reader.match)
-    return LinkReader(reader.name, reader.port or 0)
-
-
-def _place(config: Config, reader: ReaderSettings) -> Place:
-    zone = None if reader.zone is None else config.zones[reader.zone]
-    return Place(reader.place, config.gateway.site, reader.cabin, zone)
-
-
-def _status(reader: ReaderSettings, device: Reader, loop: TapLoop, supervisor: Supervisor) -> ReaderStatus:
-    state, error = loop.state, ""
-    task = supervisor.status(reader.name)
-    if task is not None and task.state is TaskState.PAUSED:
-        state, error = "fault", task.error
-    elif task is not None and task.state is TaskState.STOPPED:
-        state = "stopped"
-    port = device.port if isinstance(device, LinkReader) else None
-    return ReaderStatus(reader.name, reader.kind, reader.purpose, _where(reader), port, state, error)
-
-
-def _where(reader: ReaderSettings) -> str:
-    """Where it is, in words."""
-    if reader.cabin is not None:
-        return f"cabin {reader.cabin}"
-    if reader.zone is not None:
-        return f"zone {reader.zone}"
-    if reader.purpose == "crew":
-        return f"crew at {reader.outlet}"
-    return f"till {reader.till}" if reader.till is not None else "encoder"

@@ -46,6 +46,7 @@ class Ship:
     follows: bool = False
     tasks: dict[str, Run] = field(default_factory=dict)  # for a supervisor
     status: Callable[[], Awaitable[ShipStatus | None]] = _alone
+    router: MessageRouter | None = None  # to hear more of the ship's messages by, before it runs
 
 
 async def open_ship_pipe(config: Config, store: Store, link: Link) -> MqttPipe | None:
@@ -93,7 +94,7 @@ def make_ship(
             router.on(topic, peers.receive)
         status = partial(_as_authority, members, peers)
         tasks |= {"ship messages": router.run, "ship peers": peers.run}
-        return Ship(watched, settings, allowances, allowances, False, tasks, status)
+        return Ship(watched, settings, allowances, allowances, False, tasks, status, router)
     settings, role = replace(settings, on_allowance=True), MemberRole(keyring.role)
     desk = EscrowDesk(store, clock, entropy, ChargeBook(settings), wanted) if role is MemberRole.TILL else None
     replica = Replica(own.ship, own.name, role, store, clock, entropy, keyring, pipe, desk)
@@ -103,7 +104,7 @@ def make_ship(
     router.on(replica.topic, replica.receive)
     router.on(uplink.topic, uplink.receive)
     tasks |= {"ship messages": router.run, "ship replica": replica.run, "ship uplink": uplink.run}
-    return Ship(store, settings, desk, None, True, tasks, partial(_as_follower, store, replica, uplink))
+    return Ship(store, settings, desk, None, True, tasks, partial(_as_follower, store, replica, uplink), router)
 
 
 async def _as_authority(members: Sequence[Member], peers: Peers) -> ShipStatus:

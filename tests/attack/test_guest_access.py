@@ -22,6 +22,7 @@ from steward.domain.guests import BandState
 from steward.domain.guestsession import (
     Level,
 )
+from steward.domain.presence import Presence
 from steward.domain.profiles import Profile
 from steward.domain.viewing import CrewRole
 from steward.web.api import create_app
@@ -287,6 +288,28 @@ async def test_a_phone_that_sends_forms_without_end_is_held_up_and_no_other(ship
         assert (await hers.post(f"/me/band/freeze/{alma.uid_text}")).headers["location"] == "/me/frozen"
 
 
+async def test_who_found_a_band_switches_no_radio_on_and_learns_no_place(ship: PageShip, alma: Wearer) -> None:
+    """The band's link alone makes it quiet, and no more; another guest's band does not exist, proven or not."""
+    other, now_s = await wearer(ship, "Bo Stranger", cabin=5014), ship.services.clock.now().unix_s
+    await ship.services.store.write(lambda tx: tx.put_presence(Presence(alma.ref, "sun-deck", now_s, now_s)))
+    own, theirs = (f"/me/band/radio/{one.uid_text}/" for one in (alma, other))
+    async with phone(ship, alma) as browser:
+        for path in ("/me/band", "/me/data"):
+            assert "sun-deck" not in (await browser.get(path)).text
+        for act in ("on", "find"):
+            await browser.get("/me/band")
+            assert (await browser.post(own + act)).headers["location"] == "/me/prove?next=/me/band"
+        assert await ship.services.store.read(lambda tx: tx.radio(alma.uid_text)) is None
+        await browser.get("/me/band")
+        assert (await browser.post(own + "off")).status_code == 303
+        await alma.prove(browser)
+        assert "sun-deck" in (await browser.get("/me/band")).text
+        for act in ("on", "off", "find"):
+            await browser.get("/me/band")
+            assert (await browser.post(theirs + act)).status_code == 404, act
+    assert await ship.services.store.read(lambda tx: tx.radio(other.uid_text)) is None
+
+
 # levels, walked over every route there is
 
 
@@ -294,6 +317,8 @@ async def test_a_phone_that_sends_forms_without_end_is_held_up_and_no_other(ship
 PROVEN_ROUTES = {
     ("GET", "/me/correct"),
     ("GET", "/me/photo"),
+    ("POST", "/me/band/radio/{uid}/find"),
+    ("POST", "/me/band/radio/{uid}/on"),
     ("POST", "/me/band/tracked"),
     ("POST", "/me/band/tracked/{ref}"),
     ("POST", "/me/correct"),

@@ -106,6 +106,7 @@ async def test_a_broken_glass_opens_no_money_and_no_suggestion(aboard: Store) ->
 
     assert set(Field) - await aboard.write(opened) == {
         Field.SUGGESTIONS, Field.FOLIO, Field.CHARGES, Field.EVIDENCE, Field.CONSENTS, Field.REQUESTS,
+        Field.PRESENCE,
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 from voyage.bandproc import BandOptions, BandProcess
 from voyage.client import Desk, Gateway, Json, Purser, Refused, Till, Unreachable
-from voyage.ship import GatewayProcess, free_port
+from voyage.ship import GatewayProcess, free_ports
 
 T = TypeVar("T")
 LIMIT_S = 120.0
@@ -75,7 +75,7 @@ class Vessel:
     def __init__(self, folder: Path, name: str, tills: Sequence[str], *, door: bool = False) -> None:
         self.folder, self.name, self.tills, self._door = folder, name, tuple(tills), door
         doors = ("gangway",) if door else ()
-        self.ports = {reader: free_port(0) for reader in ("http", "desk", *tills, *doors)}
+        self.ports = free_ports(("http", "desk", *tills, *doors))
         self.tokens: dict[str, str] = {}
         self.starts = 0
         self.up = asyncio.Event()

@@ -125,11 +125,12 @@ WRITES: dict[str, Callable[[Tx], object]] = {
 
 
 def everything(tx: Tx) -> tuple[object, ...]:
-    """All that can be read without leaving a look."""
+    """All that can be read without leaving a look. A look's leaf is salted by chance: no two stores have the same."""
+    events = [(e.seq, e.type, e.at_s, {**e.payload, "leaf": None}) for e in tx.events(0, 99)]
     return (
         *(tx.has_profile(ANNA), tx.has_profile(BOB), tx.photo_hash(ANNA), tx.note_place(NOTE), tx.note_count(ANNA)),
         *(tx.case_place(CASE), tx.open_case_count(ANNA), list(tx.open_cases(None))),
-        *(list(tx.look_ups(0, 99)), list(tx.look_ups_of(ANNA, 99)), list(tx.events(0, 99))),
+        *(list(tx.look_ups(0, 99)), list(tx.look_ups_of(ANNA, 99)), events),
         *(tx.crew(ANNA), list(tx.crew_members()), tx.session(SESSION), list(tx.sessions_of(ANNA))),
         *(tx.catalogue(), tx.catalogue_version(), list(tx.items_at(BAR)), tx.offer(OFFER)),
         *(tx.consent(ANNA, ConsentPurpose.PRESENCE), list(tx.consents_of(ANNA)), list(tx.consent_history(ANNA, 9))),

@@ -110,7 +110,10 @@ async def test_every_table_is_counted(store: Store) -> None:
     counts = dict(await store.read(lambda tx: tx.rows_of(ANNA)))
     assert counts.pop("consent") == counts.pop("consent_change") == 2
     assert set(counts.values()) == {1}
-    assert set(counts) == {*GOING, "band_condition"} - {"consent", "consent_change", "consent_basis"} - _OPTIONAL_WORDS
+    assert (
+        set(counts)
+        == {*GOING, "band_condition", "band_radio"} - {"consent", "consent_change", "consent_basis"} - _OPTIONAL_WORDS
+    )
 
 
 _OPTIONAL_WORDS = {"browser_objection", "own_words"}

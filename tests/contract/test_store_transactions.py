@@ -35,7 +35,9 @@ from steward.domain.photos import clean_photo
 from steward.domain.profiles import Photo
 from steward.errors import Busy, Refused, StoreUnavailable
 from steward.ports import Store, Tx
+from steward.ports.bandupdates import BandUpdatesTx
 from steward.ports.basis import BasisTx
+from steward.ports.blanks import BlanksTx
 from steward.ports.condition import ConditionTx
 from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
@@ -45,6 +47,7 @@ from steward.ports.guestaccess import GuestAccessTx
 from steward.ports.looktree import LookTreeTx
 from steward.ports.manifest import ManifestTx
 from steward.ports.peerlooks import PeerHead, PeerLookTx
+from steward.ports.presence import PresenceTx
 from steward.ports.privacy import PrivacyTx
 from steward.ports.service import ConsentTx, CrewTx, LookUpTx, OfferTx, ServiceTx
 from steward.ports.ship import ShipTx
@@ -97,7 +100,7 @@ WRITES: dict[str, Callable[[Tx], object]] = {
 # Profiles, crew and offers: test_store_service.py asks the same of them, and for each other part there is such a file.
 SERVICE = (
     *(ServiceTx, LookUpTx, LookTreeTx, ConsentTx, BasisTx, CrewTx, OfferTx, DecisionTx, ContextTx, StockTx, PrivacyTx),
-    *(ErasureTx, GuestAccessTx, VaultTx),
+    *(ErasureTx, GuestAccessTx, VaultTx, BlanksTx, PresenceTx, BandUpdatesTx),
 )
 PARTS = (Tx, DeskTx, ManifestTx, SyncTx, ShipTx, PeerLookTx, ConditionTx)
 

@@ -22,6 +22,7 @@ from steward.app import Gateway
 from steward.domain.charges import Charge, ChargeRequest
 from steward.domain.ids import GuestRef, OutletId, TapId, TillId
 from steward.domain.viewing import CrewRole
+from steward.ports.radio import Radio
 from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 
@@ -166,12 +167,14 @@ def settings_of(folder: Path) -> config.Config:
 
 
 @asynccontextmanager
-async def aboard(folder: Path, tokens: dict[str, str] | None = None) -> AsyncIterator[Aboard]:
+async def aboard(
+    folder: Path, tokens: dict[str, str] | None = None, radio: Radio | None = None
+) -> AsyncIterator[Aboard]:
     """Start a gateway in `folder`, made if it is empty, and stop it in the end."""
     if not tokens:
         tokens = prepare(folder)
         prepare_store(folder)
-    gateway = await Gateway.start(settings_of(folder))
+    gateway = await Gateway.start(settings_of(folder), radio)
     try:
         async with httpx.AsyncClient(base_url=gateway.url, timeout=40, verify=NO_CA) as client:
             yield Aboard(folder, gateway, client, tokens)

@@ -38,7 +38,7 @@ from steward.web.roles import Role
 from steward.web.tokens import TokenEntry, add_token, hash_token, new_token
 from voyage.bandproc import BandOptions, BandProcess
 from voyage.client import Client, Desk, Gateway, Json, Purser, Till, Unreachable
-from voyage.ship import GatewayProcess, free_port
+from voyage.ship import GatewayProcess, free_ports
 
 SEED = 20_260_702
 TILLS = ("bar-1", "bar-2", "spa-1", "shop-1")
@@ -142,7 +142,7 @@ def settings(ports: dict[str, int]) -> str:
 
 @asynccontextmanager
 async def sailing(folder: Path) -> AsyncIterator[Ship]:
-    ports = {name: free_port(0) for name in ("http", "desk", *TILLS)}
+    ports = free_ports(("http", "desk", *TILLS))
     tokens = prepare(folder, settings(ports))
     for till in TILLS:
         tokens[till] = new_token(OsEntropy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -111,6 +112,9 @@ async def walk_the_desk(walk: Walk, ref: GuestRef) -> None:
         await walk.sees_nobody(who, "PUT", "/v1/weather", {"weather": "rain"})
         await walk.sees_nobody(who, "GET", "/v1/port-calls")
         await walk.sees_nobody(who, "PUT", "/v1/port-calls", {"calls": []})
+    await walk.sees_nobody("desk", "GET", "/v1/blanks")
+    report = base64.b64encode(b"no report").decode()
+    await walk.sees_nobody("desk", "POST", "/v1/blanks", {"report": report}, status=409)
     for who, uid in (("desk", UID), ("purser", Uid("04A1B2C3D4E5F7"))):
         await a_band(walk.ship, ref, uid)
         await walk.sees(Field.BANDS, ref, who, "POST", one + "/freeze", BY, ref=ref)
@@ -123,6 +127,9 @@ async def walk_the_charges(walk: Walk, ref: GuestRef) -> None:
     tap = ship.tap_id()
     body = {"till": "bar-1", "outlet": "bar", "amount_minor": 450, "currency": "EUR"}
     await walk.sees_nobody("bar", "GET", "/v1/stock")
+    await walk.sees_nobody("desk", "GET", "/v1/band-release", status=404)
+    await walk.sees_nobody("desk", "POST", "/v1/band-release/halt", status=404)
+    await walk.sees_nobody("desk", "POST", "/v1/band-release/resume", status=404)
     await walk.sees_nobody("bar", "PUT", "/v1/stock/{item}", {"gone": "full"}, status=404, item="lager")
     await walk.sees_nobody("bar", "DELETE", "/v1/stock/{item}", status=404, item="lager")
     await walk.sees_nobody("bar", "PUT", one, body, status=202, tap_id=tap)

@@ -54,7 +54,7 @@ def crash_image(folder: Path, into: Path) -> None:
 def flash_writes(flash: Path) -> int:
     """How many records this band has written since it was formatted: the sum of the newest sequences."""
     newest: dict[str, int] = {}
-    for slot in flash.iterdir():
+    for slot in filter(Path.is_file, flash.iterdir()):
         name = slot.name.partition(".")[0]
         newest[name] = max(newest.get(name, 0), int.from_bytes(slot.read_bytes()[1:5], "little"))
     # Formatting leaves sequence 1 in the second slot of every record, and the marker at 0.

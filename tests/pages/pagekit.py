@@ -21,6 +21,7 @@ from steward.domain.ids import GuestRef, OutletId, Uid
 from steward.domain.profiles import Allergen, Diet, Photo, Profile
 from steward.domain.viewing import CrewRole
 from steward.ports import Tx
+from steward.ports.radio import Radio
 from steward.services.feed import Announcement
 from steward.services.logins import CrewTap
 from steward.web.bundle import Services
@@ -200,10 +201,10 @@ class PageShip:
 
 
 @asynccontextmanager
-async def page_ship(folder: Path) -> AsyncIterator[PageShip]:
+async def page_ship(folder: Path, radio: Radio | None = None) -> AsyncIterator[PageShip]:
     tokens = prepare(folder, SETTINGS)
     prepare_store(folder)
-    async with aboard(folder, tokens) as running:
+    async with aboard(folder, tokens, radio) as running:
         ship = PageShip(running)
         await ship.services.store.write(lambda tx: tx.put_catalogue(catalogue()))
         yield ship

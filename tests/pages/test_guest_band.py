@@ -46,7 +46,7 @@ async def test_what_is_on_the_band_in_words(ship: PageShip) -> None:
         alma.ref,
         "5012",
         "gangway",
-        "sends nothing by itself",
+        "The radio is off.",
     ):
         assert said in page, said
     assert "Alma" not in page.partition("<main")[2].partition("What is stored")[2]

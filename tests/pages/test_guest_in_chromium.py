@@ -87,9 +87,9 @@ async def test_a_choice_of_yes_and_no_is_the_same_size(ship: PageShip, chromium:
     async with handheld(ship, chromium, PHONE) as hand:
         await hand.page.goto(hand.url(alma.link()))
         await hand.go("/me/band")
-        sizes = await hand.page.evaluate(
-            "() => [...document.querySelectorAll('.pair button, .pair a.button')].map((b) => b.getBoundingClientRect())"
-            ".map((b) => `${Math.round(b.width)}x${Math.round(b.height)}`)"
+        pairs = await hand.page.evaluate(
+            "() => [...document.querySelectorAll('.pair')].map((pair) => [...pair.querySelectorAll('button, a.button')]"
+            ".map((b) => b.getBoundingClientRect()).map((b) => `${Math.round(b.width)}x${Math.round(b.height)}`))"
         )
-        assert len(sizes) == 2
-        assert len(set(sizes)) == 1
+        assert [len(sizes) for sizes in pairs] == [2, 2]  # freeze, and the radio
+        assert [len(set(sizes)) for sizes in pairs] == [1, 1]

@@ -23,6 +23,7 @@ from steward.domain.events import EventType, fact
 from steward.domain.export import EVENTS, SECTIONS
 from steward.domain.features import Company, Signal
 from steward.domain.outlets import OutletKind
+from steward.domain.presence import Presence
 from steward.domain.profiles import Allergen, Diet
 from steward.domain.requests import Right
 from steward.domain.signals import Switch
@@ -53,6 +54,7 @@ async def alma(ship: PageShip) -> Wearer:
         tx.put_company(StayCompany(ref, next(iter(Company))))
         tx.log_look_up(look_at(waiter, ref, {Field.PREFERRED_NAME}, now_s))
         tx.append_event(fact(EventType.LIMITS_SET, now_s, guest=ref, by="crew-secret", stay_minor=1, day_minor=1))
+        tx.put_presence(Presence(ref, "spa", now_s - 60, now_s))
 
     await ship.services.store.write(fill)
     await ship.services.requests.open(ref, Right.ACCESS, "everything, please", ref)
@@ -87,6 +89,7 @@ async def test_the_file_is_what_its_schema_says_and_has_something_of_everything(
     assert found["requests"][0]["said"] == ["everything, please"]  # type: ignore[index]
     assert found["look_ups"][0]["role"] == "service"  # type: ignore[index]
     empty = {name for name in SECTIONS if not found[name]}
+    assert found["presence"]["zone"] == "spa"  # type: ignore[index]
     assert empty == {"offers", "decisions"}
     assert len(found["consents"]["receipts"]) == len(found["consents"]["history"]) > 0  # type: ignore[index]
 

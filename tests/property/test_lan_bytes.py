@@ -28,6 +28,7 @@ from steward.domain.replica import (
     Fit,
     MemberRole,
     Position,
+    RadioWish,
     Serial,
     Stay,
     fit,
@@ -73,6 +74,7 @@ rows = st.one_of(
         Grant, st.just("bar"), counts, refs, *([counts] * 7), why=st.sampled_from(["", "day_limit", "stay_limit"])
     ),
     st.builds(Untracked, refs, st.booleans(), counts, counts),
+    st.builds(RadioWish, uids, st.none() | st.booleans()),
     st.builds(Switch, refs, st.sampled_from(Signal), st.booleans(), counts, counts),
     st.builds(StayCompany, refs, st.none() | st.sampled_from(Company)),
     st.builds(

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.releasekit import container
 from tests.shore.kit import NOW_S, Sender
 from tests.shore.orderkit import order, public
 from typer.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 from steward.adapters.brokerrights import identity
 from steward.cli_shore import app
 from steward.cli_shore.common import run_write
+from steward.domain.bandstages import Stage, decode_orders
 from steward.domain.batches import open_down
 from steward.domain.downs import Freezes, decode_freeze
 from steward.domain.ids import GuestRef, Uid
@@ -159,6 +161,9 @@ def test_a_model_is_measured_and_a_catalogue_checked(operator: Operator, tmp_pat
         (("consent", "xx", "--purpose", "suggestions", "--given", "--ship", "aurora"), "guest: is not 16", 2),
         (("ship", "add", "Bad Name", "--gateway", "gw1"), "name is 1 to 32", 1),
         (("release", "/nowhere", "--name", "x", "--version", "1", "--ship", "aurora"), "cannot be read", 2),
+        (("band-release", "/nowhere", "--ship", "aurora"), "cannot be read", 2),
+        (("band-release", "--ship", "aurora"), "or --withdraw says what", 2),
+        (("band-release", "/dev/null", "--ship", "aurora"), "release's header", 1),
         (("backup", "/nowhere/x.db"), "there is no folder", 1),
         (("restore", "/nowhere/x.db", "--yes"), "is no file", 1),
         (("token", "revoke", "nobody"), "no token nobody", 1),
@@ -170,6 +175,25 @@ def test_errors_are_one_line_with_a_remedy(
     output = operator.run(*arguments, fails=status).output
     assert said in output
     assert output.count("\n") == 1
+
+
+def test_a_release_for_bands_is_read_and_staged(operator: Operator, tmp_path: Path) -> None:
+    file, content = tmp_path / "band.release", container(9)
+    file.write_bytes(content)
+    operator.run("band-release", str(file), "--every-ship")
+    ordered = decode_orders(bodies(operator)["band-release"][1])
+    assert ordered is not None
+    assert (ordered.number, ordered.size) == (9, len(content))
+    assert ordered.sha256 == hashlib.sha256(content).hexdigest()
+    assert [stage.percent for stage in ordered.stages] == [1, 10, 100]
+    more = ("--stage", "8000-8999:48:20", "--stage", "all", "--limit", "3", "--url", "https://fleet.example/9")
+    operator.run("band-release", str(file), *more, "--ship", "aurora")
+    ordered = decode_orders(bodies(operator)["band-release"][1])
+    assert ordered is not None
+    assert (ordered.limit_percent, ordered.stages[0]) == (3, Stage(None, (8000, 8999), 48, 20))
+    assert "is no stage" in operator.run("band-release", str(file), "--stage", "1", "--ship", "aurora", fails=2).output
+    operator.run("band-release", "--withdraw", "--every-ship")
+    assert decode_orders(bodies(operator)["band-release"][1]) is None
 
 
 def test_a_copy_is_checked_and_comes_back(operator: Operator, tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ from steward.domain.condition import (
     battery_name,
     worth_writing,
 )
-from steward.domain.ids import Uid
+from steward.domain.ids import GuestRef, Uid
 from steward.services.conditions import note_condition
 from steward.services.taps import Tap
 
+GUEST = GuestRef("00000000000000aa")
 UID, OTHER = Uid("04000000000001"), Uid("04000000000002")
 KNOWN = BandCondition(UID, True, 57, False, NOON_S)
 
@@ -34,7 +35,7 @@ def tap(at_s: int, *, trusted: bool = True) -> Tap:
 
 
 async def note(store: MemoryStore, at: Tap, told: Condition | None, uid: Uid = UID, *, active: bool = True) -> None:
-    await store.write(lambda tx: note_condition(tx, at, told, uid, active=active))
+    await store.write(lambda tx: note_condition(tx, at, told, uid, GUEST, active=active))
 
 
 async def kept(store: MemoryStore, uid: Uid = UID) -> BandCondition | None:

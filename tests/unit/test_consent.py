@@ -132,7 +132,7 @@ def test_words_never_go_backwards_and_versions_count_them(said: list[tuple[bool,
 def test_who_says_nothing_agrees_to_nothing_and_health_and_safety_ask_nobody() -> None:
     for who in (BARKEEPER, HOST, CASHIER, CLEANER):
         look = look_at(who, KIRA, allowed(who), NOON_S)
-        assert withheld(look, ()) == look.fields & {Field.PHOTO, Field.NOTES}
+        assert withheld(look, ()) == look.fields & {Field.PHOTO, Field.NOTES, Field.PRESENCE}
         assert withheld(look, ConsentPurpose) == frozenset()
     assert withheld(look_at(MEDIC, KIRA, allowed(MEDIC), NOON_S), ()) == frozenset()
     broken = look_at(MEDIC, KIRA, {Field.NOTES}, NOON_S, way=Way.BROKE_GLASS, reason="drill")

@@ -52,7 +52,7 @@ TITLE = ('title = { en = "Allergies and diet, which', 'title = { en = "What you 
     "edit",
     [
         ('title = { en = "Keys and doors", nb = "Nøkler og dører" }', 'title = { en = "Doors", nb = "Dører" }'),
-        ('id = "presence"\n', 'id = "find_me"\n'),
+        ('id = "measuring"\n', 'id = "comparing"\n'),
     ],
     ids=["renamed", "another id"],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bandtool.config import StationSettings
 from steward import config
 from steward.domain.access import Refusal
 from steward.domain.charges import ChargeRefusal
@@ -32,6 +33,8 @@ SECTIONS = {
     "link": config.LinkSettings,
     "broker": config.BrokerSettings,
     "models": config.ModelsSettings,
+    "ble": config.BleSettings,
+    "station": config.TrustedStation,
 }
 
 
@@ -56,6 +59,12 @@ def test_every_setting_is_in_the_readme(section: str) -> None:
     table = README.partition("### Settings")[2].partition("## Measured")[0]
     missing = [f.name for f in fields(SECTIONS[section]) if f.name not in re.findall(r"[a-z_]+", table)]
     assert missing == []
+
+
+def test_every_setting_of_a_bench_is_in_the_readme() -> None:
+    table = README.partition("`station.toml`, made by")[2].partition("## Measured")[0]
+    names = {f.name for f in fields(StationSettings)} - {"folder"}
+    assert names - set(re.findall(r"[a-z_]+", table)) == set()
 
 
 def test_every_path_of_the_map_exists() -> None:

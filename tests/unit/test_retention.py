@@ -12,6 +12,7 @@ from tests.unit.servicekit import ASE, BARKEEPER, END_S, KIRA, MEDIC, Deck, gues
 
 from steward.domain.events import EventType, fact, is_erased
 from steward.domain.ids import GuestRef
+from steward.domain.presence import KEPT_S, Presence
 from steward.domain.retention import DAY_S, JUMP_MAX_S, EventRule, Part, PartRule, Rule, days_of_all, rules_of
 from steward.domain.usecases import REGISTER
 from steward.domain.viewing import Field, Way, look_at
@@ -69,6 +70,19 @@ async def test_it_runs_by_itself(deck: Deck) -> None:
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     assert await said(deck) == [("expired:note", 1)]
+
+
+async def test_where_a_band_was_heard_goes_in_hours(deck: Deck) -> None:
+    seen_s = deck.clock.unix_s
+    await deck.store.write(lambda tx: tx.put_presence(Presence(KIRA, "spa", seen_s, seen_s)))
+    service = keeper(deck)
+    deck.clock.tick(KEPT_S)
+    await service.sweep()
+    assert await deck.store.read(lambda tx: tx.presence(KIRA)) is not None
+    deck.clock.tick(1)
+    await service.sweep()
+    assert await deck.store.read(lambda tx: tx.presence(KIRA)) is None
+    assert await said(deck) == [("expired:presence", 1)]
 
 
 async def test_a_profile_goes_when_its_time_after_the_stay_is_over_and_not_before(deck: Deck) -> None:

@@ -16,6 +16,8 @@ WITH_THE_GUEST = frozenset(
         "allowance_grant",
         "band",
         "band_condition",
+        "band_radio",
+        "band_update",
         "browser_objection",
         "cabin_stay",
         "charge_counter",
@@ -38,7 +40,8 @@ WITH_THE_GUEST = frozenset(
     ]
 )
 WITH_THEIR_PICTURE = frozenset({"picture", "staged_picture"})  # go with the photo, or in hours
-OTHERWISE = frozenset({"crew_session", "guest_phone", "crew_member"})  # end by themselves in hours; the purser removes
+# End by themselves in hours; the purser removes.
+OTHERWISE = frozenset({"crew_session", "guest_phone", "presence", "crew_member"})
 
 
 def test_what_the_register_names_is_swept_or_ends_with_the_guest() -> None:

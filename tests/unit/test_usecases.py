@@ -161,6 +161,8 @@ def test_an_inner_block_knows_its_line_too() -> None:
         ('category = "booking"\n', "", "[group booking] category: is missing"),
         ("keep_days = 30\n", "", "keep_days: is missing"),
         ("keep_days = 30\n", "keep_days = -1\n", "give a whole number from 0"),
+        ("keep_days = 30\n", "keep_days = 30\nkeep_hours = 2\n", "are both set"),
+        ("keep_hours = 2\n", "keep_hours = 24\n", "give a whole number from 1 to 23"),
         ('since = "stay"', 'since = "ever"', "must be one of: recorded, stay, closed, used"),
         ('"profile: language"', '"profile: language language"', "names profile.language twice"),
         ('"profile: language"', '"guest: booking"', "names guest.booking, as group booking of check_in does"),
@@ -224,4 +226,4 @@ def test_a_field_that_two_use_cases_show_needs_the_consent_of_one() -> None:
     assert is_open(safety, ())
     assert not is_open(bar, ())
     assert is_open(bar, {ConsentPurpose.PHOTO})
-    assert policy.governed == {Field.PHOTO, Field.NOTES}
+    assert policy.governed == {Field.PHOTO, Field.NOTES, Field.PRESENCE}

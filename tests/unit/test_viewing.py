@@ -25,24 +25,25 @@ from steward.domain.viewing import (
 # shows nothing.
 COLUMNS = ["photo", "preferred_name", "full_name", "language", "cabin", "age_group", "allergies", "diet"]
 COLUMNS += ["notes", "recovery", "suggestions", "folio", "charges", "evidence", "bands", "consents", "requests"]
+COLUMNS += ["presence"]
 ANYWHERE = tuple(OutletKind)
 FOOD, TOURS, POINT = (OutletKind.FOOD_AND_DRINK,), (OutletKind.EXCURSIONS,), (OutletKind.SERVICE,)
 TABLE = {
-    #                                               ph pn fn la ca ag al di no re su fo ch ev ba cs rq
-    ("service", "food_and_drink", FOOD):           "x  x  -  x  -  x  x  x  x  x  x  -  -  -  -  -  -",
-    ("service", "guest_services", ANYWHERE):       "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -",
-    ("service", "excursions", TOURS):              "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -",
-    ("housekeeping", "housekeeping", POINT):       "-  x  -  x  x  -  -  -  x  x  -  -  -  -  -  -  -",
-    ("guest_services", "guest_services", ANYWHERE): "x x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -",
-    ("guest_services", "excursions", TOURS):       "x  x  x  x  x  x  -  -  x  x  x  -  -  -  -  -  -",
-    ("guest_services", "check_in", POINT):         "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -",
-    ("purser", "billing", POINT):                  "x  x  x  x  x  x  -  -  x  x  -  x  x  x  x  -  -",
-    ("purser", "guest_services", ANYWHERE):        "x  x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -",
-    ("purser", "check_in", POINT):                 "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -",
-    ("safety", "safety", ANYWHERE):                "x  x  x  x  x  x  x  x  -  -  -  -  -  -  -  -  -",
-    ("privacy_officer", "privacy", POINT):         "-  -  x  x  x  -  -  -  -  -  -  -  -  -  -  x  x",
-    ("desk", "check_in", POINT):                   "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  x  -",
-    ("guest", "own_data", ANYWHERE):               "x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x",
+    #                                               ph pn fn la ca ag al di no re su fo ch ev ba cs rq pr
+    ("service", "food_and_drink", FOOD):           "x  x  -  x  -  x  x  x  x  x  x  -  -  -  -  -  -  -",
+    ("service", "guest_services", ANYWHERE):       "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -  -",
+    ("service", "excursions", TOURS):              "x  x  -  x  -  x  -  -  x  x  x  -  -  -  -  -  -  -",
+    ("housekeeping", "housekeeping", POINT):       "-  x  -  x  x  -  -  -  x  x  -  -  -  -  -  -  -  -",
+    ("guest_services", "guest_services", ANYWHERE): "x x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -  x",
+    ("guest_services", "excursions", TOURS):       "x  x  x  x  x  x  -  -  x  x  x  -  -  -  -  -  -  -",
+    ("guest_services", "check_in", POINT):         "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -  -",
+    ("purser", "billing", POINT):                  "x  x  x  x  x  x  -  -  x  x  -  x  x  x  x  -  -  -",
+    ("purser", "guest_services", ANYWHERE):        "x  x  x  x  x  x  -  -  x  x  x  -  -  -  x  -  -  -",
+    ("purser", "check_in", POINT):                 "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  -  -  -",
+    ("safety", "safety", ANYWHERE):                "x  x  x  x  x  x  x  x  -  -  -  -  -  -  -  -  -  -",
+    ("privacy_officer", "privacy", POINT):         "-  -  x  x  x  -  -  -  -  -  -  -  -  -  -  x  x  -",
+    ("desk", "check_in", POINT):                   "x  x  x  x  x  x  -  -  -  -  -  -  -  -  x  x  -  -",
+    ("guest", "own_data", ANYWHERE):               "x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x  x",
 }  # fmt: skip
 ROLES = [*(role.value for role in CrewRole), DESK, GUEST, "monitor", "till", "", "Service"]
 

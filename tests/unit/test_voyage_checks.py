@@ -20,6 +20,7 @@ from voyage.observed import (
     FlipSeen,
     Folio,
     FolioLine,
+    FoundSeen,
     FreezeSeen,
     LedgerFacts,
     LinkSeen,
@@ -30,11 +31,13 @@ from voyage.observed import (
     Signal,
     SuggestionSeen,
     TillTry,
+    WorkshopSeen,
 )
 from voyage.reasons import crowded
 
 DOORS = ("cabin-1", "cabin-2", "pool")
 TORN_LINES = (("charge", "a", 210), ("charge", "c", 220))
+KEYED = tuple(f"04{number:012X}" for number in range(8))
 NAMES = [name for name, _, _ in CHECKS + OUTAGE_CHECKS]
 
 
@@ -106,6 +109,7 @@ def good_day() -> Observed:
     events += [("DOOR_OPENED", {"place": d.door}) for d in doors if d.opened]
     events += [(name, {"guest": "a"}) for name in ("OFFER_ACCEPTED", "OFFER_DEFERRED", "OFFER_WRONG")]
     events += [("APPROVAL_ASKED", {"guest": "b"}), ("APPROVAL_GIVEN", {"guest": "b"})]
+    events += [("BAND_ISSUED", {"uid": uid}) for uid in KEYED]
     log: list[tuple[str, dict[str, object]]] = [(name, {**payload}) for name, payload in events]
     log.append(("DOWN_APPLIED", {"kind": "catalogue", "version": 7}))
     return Observed(
@@ -117,6 +121,7 @@ def good_day() -> Observed:
         folios=folios,
         ledger=LedgerFacts(True, 0, len(posted), sum(t.amount_minor for t in posted) - 5_500),
         events=[EventSeen(1, seq, *event) for seq, event in enumerate(log, 1)],
+        workshop=WorkshopSeen(KEYED, 8, 3.0, stocked=8, taken=8),
         bands=[BandFacts(f"band-{n}", 1_000 + n, n % 3 == 0, "/usr/bin/micropython") for n in range(22)],
         served=[served("accept"), served("not_now", title="Lemonade"), served("wrong", allergies=())],
         suggestions=[suggestion("model"), suggestion("popular", flips=()), suggestion("chance", flips=())],
@@ -128,6 +133,7 @@ def good_day() -> Observed:
         ashore=AshoreSeen((EpochAshore("gw1", 1, len(log), 1, len(log)),), 0, (), (7, 7), 0),
         link=LinkSeen(2_000, 900, 2_040, 901, len(log), 9_000),
         trust=good_trust(),
+        found=FoundSeen(True, True, True, 1.5),
         outage_asked=True,
         outage=OutageSeen(5.0, 5.1, 2, 60, 0, 0, 1.5),
         steps_done=30,
@@ -264,6 +270,14 @@ def double_torn(seen: Observed) -> None:
     swap_folio(seen, "a", with_line("charge", "b", 220))
 
 
+def workshop(**changes: object) -> Callable[[Observed], object]:
+    def spoil(seen: Observed) -> None:
+        assert seen.workshop is not None
+        seen.workshop = replace(seen.workshop, **changes)  # type: ignore[arg-type]
+
+    return spoil
+
+
 BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
     ("a step failed", "day_complete", lambda s: s.steps_failed.append("story: step")),
     ("a step is missing", "day_complete", lambda s: setattr(s, "steps_done", 29)),
@@ -380,6 +394,15 @@ BAD_DAYS: list[tuple[str, str, Callable[[Observed], object]]] = [
     ("bytes passed a cut link", "outage_survived", lambda s: swap(s, "outage", passed_bytes=1)),
     ("the cut was too short", "outage_survived", lambda s: swap(s, "outage", cut_s=4.0)),
     *BAD_TRUST,
+    ("nobody looked", "band_found", lambda seen: setattr(seen, "found", None)),
+    ("a radio that was on", "band_found", lambda seen: setattr(seen, "found", FoundSeen(False, True, True, 1.0))),
+    ("a band not found", "band_found", lambda seen: setattr(seen, "found", FoundSeen(True, False, True, 1.0))),
+    ("no buzz", "band_found", lambda seen: setattr(seen, "found", FoundSeen(True, True, False, 1.0))),
+    ("no station", "bands_from_workshop", lambda s: setattr(s, "workshop", None)),
+    ("a band was set aside", "bands_from_workshop", workshop(done=7)),
+    ("a band stayed out of the stock", "bands_from_workshop", workshop(stocked=7, left_out=1)),
+    ("a band stayed in the drawer", "bands_from_workshop", workshop(taken=7)),
+    ("a band is nobody's", "bands_from_workshop", workshop(uids=(*KEYED[1:], "04FFFFFFFFFFFF"))),
 ]  # fmt: skip
 
 

@@ -96,6 +96,8 @@ def ship(folder: Path) -> Path:
             made.execute(f"CREATE TABLE {table} (guest TEXT)")
         made.execute("CREATE TABLE stay_company (guest TEXT, company TEXT)")
         made.execute("CREATE TABLE consent (guest TEXT, given INTEGER)")
+        made.execute("CREATE TABLE presence (guest TEXT)")
+        made.execute("CREATE TABLE band_radio (uid TEXT, is_on INTEGER)")
         made.execute("CREATE TABLE band (uid TEXT, guest TEXT)")
         made.execute("CREATE TABLE look_up (guest TEXT, role TEXT, fields TEXT, way TEXT)")
         made.execute("INSERT INTO band VALUES (?, ?)", (UID, REF))
@@ -142,6 +144,8 @@ def test_who_did_not_get_to_ask_is_told(tmp_path: Path) -> None:
         ("INSERT INTO signal_change VALUES (:ref)", "1 signals"),
         ("INSERT INTO stay_company VALUES (:ref, 'sealed')", "1 companies"),
         ("INSERT INTO consent VALUES (:ref, 1)", "1 consents"),
+        ("INSERT INTO presence VALUES (:ref)", "1 places"),
+        (f"INSERT INTO band_radio SELECT '{UID}', 1 FROM (SELECT :ref)", "1 radios"),
         ("INSERT INTO look_up VALUES (:ref, 'service', 'diet notes', 'tapped')", "a look of service at notes"),
         ("INSERT INTO look_up VALUES (:ref, 'service', 'photo', 'opened')", "a look of service at photo"),
     ],

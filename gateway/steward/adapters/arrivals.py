@@ -1,4 +1,4 @@
-"""The folder where files of signed releases arrive: one in parts, and the whole ones as fetched-SHA256.model."""
+"""The folder where files of signed releases arrive: one in parts, and the whole ones as fetched-SHA256.ENDING."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from steward.adapters.modelfolder import hash_file
 from steward.ports.fetching import Arrivals, Part, SourceFailed
 
-_PART, _WHOLE = ".part", ".model"
+_PART = ".part"
 _NAME = "fetched-"
 
 
 class FolderArrivals:
-    """disk_floor_bytes: what the disk keeps free whatever is to be fetched."""
+    """disk_floor_bytes: what the disk keeps free whatever is to be fetched. ending: of whole files."""
 
-    def __init__(self, folder: Path, disk_floor_bytes: int) -> None:
+    def __init__(self, folder: Path, disk_floor_bytes: int, ending: str = ".model") -> None:
         self._folder = folder
         self._floor = disk_floor_bytes
+        self._whole = ending
 
     async def begun(self, sha256: str) -> int:
         return await asyncio.to_thread(self._begun, sha256)
@@ -66,7 +67,7 @@ class FolderArrivals:
             if hash_file(path) != sha256:
                 path.unlink()
                 return False
-            path.replace(self._path(sha256, _WHOLE))
+            path.replace(self._path(sha256, self._whole))
             folder = os.open(self._folder, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -81,8 +82,8 @@ class FolderArrivals:
         return shutil.disk_usage(there).free - size >= self._floor
 
     def _keep_only(self, wanted: frozenset[str]) -> None:
-        kept = {self._path(sha256, _WHOLE) for sha256 in wanted}
-        for path in self._ours(_WHOLE):
+        kept = {self._path(sha256, self._whole) for sha256 in wanted}
+        for path in self._ours(self._whole):
             if path not in kept:
                 _remove(path)
 

@@ -61,11 +61,12 @@ def _at_shore(ship: str, gateway: str) -> Grant:
 
 def _aboard(ship: str, gateway: str, is_authority: bool) -> Grant:
     base, lan = _at_shore(ship, gateway), f"{ROOT}/{ship}/lan"
-    asks, hears = (*base.publish, f"{lan}/{gateway}/ask"), (*base.subscribe, f"{lan}/{gateway}/changes")
+    asks = (*base.publish, f"{lan}/{gateway}/ask", f"{lan}/{gateway}/heard")
+    hears = (*base.subscribe, f"{lan}/{gateway}/changes", f"{lan}/{gateway}/radio")
     if not is_authority:
         return Grant(base.user, asks, hears)
     return Grant(
         base.user,
-        publish=(*asks, f"{lan}/+/changes", f"{ROOT}/{ship}/+/ack/ship", f"{ROOT}/{ship}/down/+"),
-        subscribe=(*hears, f"{lan}/+/ask", f"{ROOT}/{ship}/+/up/+", f"{ROOT}/{ship}/+/link/+"),
+        publish=(*asks, f"{lan}/+/changes", f"{lan}/+/radio", f"{ROOT}/{ship}/+/ack/ship", f"{ROOT}/{ship}/down/+"),
+        subscribe=(*hears, f"{lan}/+/ask", f"{lan}/+/heard", f"{ROOT}/{ship}/+/up/+", f"{ROOT}/{ship}/+/link/+"),
     )

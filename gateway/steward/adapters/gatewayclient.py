@@ -97,6 +97,10 @@ class GatewayClient:
     def stage(self, sha256: str, content: bytes) -> None:
         self._ask("PUT", f"/v1/photos/{sha256}", content=content)
 
+    def take_blanks(self, report: bytes) -> Any:
+        """The answer's JSON. Safe to ask again after a lost answer. Raises GatewayRefused."""
+        return self._ask("POST", "/v1/blanks", json={"report": base64.b64encode(report).decode("ascii")})
+
     def get(self, path: str, **query: str | None) -> Any:
         """The answer's JSON; a query of None is left out. Raises GatewayRefused."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})

@@ -7,6 +7,8 @@ holds more or less than its role is refused when loaded.
 authority  everything: it makes, rotates and exports keys, and alone can check signed charges of past voyages
 encoder    the check-in desk, live versions only: K0 to K4, because it changes all five keys of a blank band, and
            the signing key, because it issues the token. It can neither rotate nor export
+station    the workshop's bench, live versions only: K0 to K4, because it keys blank bands, and no signing key: a stolen
+           bench issues no token and opens no door
 till, door live versions only: K1 and K2 to read bands, and the key that verifies tokens. Stolen, it mints nothing
 """
 
@@ -39,6 +41,7 @@ LIVE_DEFAULT = 2  # the voyage that sails and the one whose bands are being enco
 class Role(StrEnum):
     AUTHORITY = "authority"
     ENCODER = "encoder"
+    STATION = "station"
     TILL = "till"
     DOOR = "door"
 
@@ -56,6 +59,7 @@ RIGHTS: Mapping[Role, Rights] = MappingProxyType(
     {
         Role.AUTHORITY: Rights((0, 1, 2, 3, 4), signs=True, all_versions=True),
         Role.ENCODER: Rights((0, 1, 2, 3, 4), signs=True, all_versions=False),
+        Role.STATION: Rights((0, 1, 2, 3, 4), signs=False, all_versions=False),
         Role.TILL: Rights((1, 2), signs=False, all_versions=False),
         Role.DOOR: Rights((1, 2), signs=False, all_versions=False),
     }

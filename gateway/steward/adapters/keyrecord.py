@@ -1,4 +1,4 @@
-"""A sealed file that holds a few secrets of 32 bytes and says what they are for: the data key, shore's signing key."""
+"""A sealed file that holds a few secrets of one size and says what they are for: the data key, shore's signing key."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ class RecordForm:
     """What such a file looks like.
 
     name: of the file, in errors. mark: the field that says what it is for, and its value. secrets: their fields, by
-    schema. unfit: what is said of a file that opens and is something else.
+    schema. unfit: what is said of a file that opens and is something else. size: of each secret, in bytes.
     """
 
     name: str
     mark: tuple[str, str]
     secrets: Mapping[int, tuple[str, ...]]
     unfit: str
+    size: int = SECRET_BYTES
 
 
 def write(path: Path, form: RecordForm, secrets: Mapping[str, bytes], secret: KeySecret, entropy: Entropy) -> None:
@@ -61,4 +62,4 @@ def _secrets(top: object, form: RecordForm) -> dict[str, bytes] | None:
     if fields is None or set(top) != {kind, _SCHEMA, *fields} or top[kind] != value:
         return None
     found = {field: top[field] for field in fields}
-    return found if all(isinstance(each, bytes) and len(each) == SECRET_BYTES for each in found.values()) else None
+    return found if all(isinstance(each, bytes) and len(each) == form.size for each in found.values()) else None

@@ -29,6 +29,14 @@ class MemoryConditionTx(Tables):
         def band(self, uid: Uid) -> Band | None: ...
         def guest(self, ref: GuestRef) -> Guest | None: ...
         def all_bands(self) -> Sequence[Band]: ...
+        def drop_radio(self, uid: Uid) -> None:
+            """Of MemoryPresenceTx."""
+            ...
+
+        def forget_radio(self, uid: Uid) -> None: ...
+        def drop_band_update(self, uid: Uid) -> None:
+            """Of MemoryBandUpdatesTx."""
+            ...
 
     @property
     def _conditions(self) -> dict[Uid, BandCondition]:
@@ -43,6 +51,7 @@ class MemoryConditionTx(Tables):
     def forget_conditions(self, before_s: int) -> None:
         for uid in [each.uid for each in self._conditions.values() if each.last_tap_s < before_s]:
             self._drop(self._conditions, uid)
+            self.forget_radio(uid)
 
     def battery_counts(self) -> Mapping[tuple[bool, int | None], int]:
         counts: Counter[tuple[bool, int | None]] = Counter()
@@ -85,3 +94,5 @@ class MemoryConditionTx(Tables):
         """Of MemoryTx: a band was put."""
         if band.state in _GONE:
             self._drop(self._conditions, band.uid)
+            self.drop_radio(band.uid)
+            self.drop_band_update(band.uid)

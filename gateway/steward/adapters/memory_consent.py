@@ -31,6 +31,10 @@ class MemoryConsentTx(Tables):
             """Of MemoryShipTx."""
             ...
 
+        def drop_presence(self, ref: GuestRef) -> None:
+            """Of MemoryPresenceTx."""
+            ...
+
     def put_consent(self, consent: Consent) -> None:
         state = self._part(ConsentState)
         if not consent.guest or consent.version < 1:
@@ -42,6 +46,8 @@ class MemoryConsentTx(Tables):
         self._put(state.consents, key, consent)
         self._put(state.history, consent.guest, (*state.history.get(consent.guest, ()), consent))
         self._told(Kind.CONSENT, f"{consent.guest}/{consent.purpose}")
+        if consent.purpose is ConsentPurpose.PRESENCE and not consent.given:
+            self.drop_presence(consent.guest)
 
     def consent(self, ref: GuestRef, purpose: ConsentPurpose) -> Consent | None:
         return self._part(ConsentState).consents.get((ref, purpose))
@@ -61,6 +67,7 @@ class MemoryConsentTx(Tables):
         self._drop(state.bases, ref)
         self._drop(state.objections, ref)
         self._drop(state.own_words, ref)
+        self.drop_presence(ref)
 
     # what stood behind it
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from steward.adapters.memory_bandupdates import BandUpdateState
 from steward.adapters.memory_condition import ConditionState
 from steward.adapters.memory_consent import ConsentState
 from steward.adapters.memory_context import ContextState
 from steward.adapters.memory_decisions import DecisionState
 from steward.adapters.memory_guestaccess import GuestAccessState
 from steward.adapters.memory_lookups import LookUpState
+from steward.adapters.memory_presence import PresenceState
 from steward.adapters.memory_service import ServiceState
 from steward.adapters.memory_ship import ShipState
 from steward.adapters.memory_tables import Tables
@@ -49,6 +51,7 @@ class MemoryErasureTx(Tables):
         def drop_context(self, ref: GuestRef) -> None: ...
         def drop_decisions(self, ref: GuestRef) -> None: ...
         def drop_guest_access(self, ref: GuestRef) -> None: ...
+        def drop_radio(self, uid: Uid) -> None: ...
         def epochs(self) -> Sequence[tuple[int, int]]: ...
         def events_in(self, epoch: int, after_seq: int, limit: int) -> Sequence[StoredEvent]: ...
         def _told(self, kind: Kind, name: str) -> None: ...
@@ -104,7 +107,7 @@ class MemoryErasureTx(Tables):
     def rows_of(self, ref: GuestRef) -> Mapping[str, int]:
         looks, context, decisions = self._part(LookUpState), self._part(ContextState), self._part(DecisionState)
         consent, conditions = self._part(ConsentState), self._part(ConditionState).conditions
-        access = self._part(GuestAccessState)
+        access, presence = self._part(GuestAccessState), self._part(PresenceState)
         uids = self._uids(ref)
         counts = {
             "guest": int(self.guest(ref) is not None),
@@ -129,6 +132,9 @@ class MemoryErasureTx(Tables):
             "own_words": int(ref in consent.own_words),
             "guest_phone": _count(access.phones, lambda phone: phone.guest == ref),
             "untracked": int(ref in access.untracked),
+            "presence": int(ref in presence.presences),
+            "band_radio": sum(uid in presence.radios for uid in uids),
+            "band_update": sum(uid in self._part(BandUpdateState).updates for uid in uids),
         }
         return {table: count for table, count in counts.items() if count}
 
@@ -138,12 +144,18 @@ class MemoryErasureTx(Tables):
         self._drop_where(looks.cases, lambda case: case.guest == ref)
         for uid in self._uids(ref):
             self._drop(self._part(ConditionState).conditions, uid)
+            self.drop_radio(uid)
+            self._drop(self._part(BandUpdateState).updates, uid)
+        self._drop(self._part(PresenceState).presences, ref)
 
     def drop_guest(self, ref: GuestRef) -> None:
         changed = self._part(ShipState).changed
         for uid in self._uids(ref):
             self._drop(changed, (Kind.BAND, uid))
+            self._drop(changed, (Kind.RADIO, uid))
             self._drop(self._part(ConditionState).conditions, uid)
+            self._drop(self._part(PresenceState).radios, uid)
+            self._drop(self._part(BandUpdateState).updates, uid)
         named = [key for key in changed if key[1] == ref or key[1].startswith(f"{ref}/")]
         for key in [key for key in named if key[0] is not Kind.ERASED]:
             self._drop(changed, key)

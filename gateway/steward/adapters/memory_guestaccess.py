@@ -28,6 +28,10 @@ class MemoryGuestAccessTx(Tables):
             """Of MemoryShipTx."""
             ...
 
+        def drop_presence(self, ref: GuestRef) -> None:
+            """Of MemoryPresenceTx."""
+            ...
+
     def put_phone(self, phone: Phone) -> None:
         phones = self._part(GuestAccessState).phones
         known = phones.get(phone.id, phone)
@@ -60,6 +64,8 @@ class MemoryGuestAccessTx(Tables):
             raise Conflict("untracked: a later word is known")
         self._put(self._part(GuestAccessState).untracked, word.guest, word)
         self._told(Kind.UNTRACKED, word.guest)
+        if word.on:
+            self.drop_presence(word.guest)
 
     def untracked(self, ref: GuestRef) -> Untracked | None:
         return self._part(GuestAccessState).untracked.get(ref)

@@ -1,4 +1,4 @@
-"""`steward shore deny`, `freeze`, `catalogue`, `consent` and `release`: what ships are told, signed."""
+"""`steward shore deny`, `freeze`, `catalogue`, `consent`, `release` and `band-release`: what ships are told, signed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import typer
 from steward.adapters.system import SystemClock
 from steward.cli_common import plain_errors
 from steward.cli_shore.common import CONFIG_DEFAULT, ConfigOption, load, run_read, run_write
+from steward.domain.bandrelease import CONTAINER_MAX, open_release
+from steward.domain.bandstages import Order, read_stages
 from steward.domain.batches import BadDown
 from steward.domain.catalogue import Item
 from steward.domain.consent import ConsentPurpose
@@ -26,6 +28,7 @@ from steward.shore.registry import ships
 from steward.shore.script import Script
 
 CATALOGUE_BYTES_MAX = 4 * 1024 * 1024
+STAGES = ("1%", "10%", "all")
 _HASH_STEP = 1024 * 1024
 _BY = "command"
 _UID = re.compile(r"04[0-9A-F]{12}")
@@ -144,6 +147,55 @@ def release(
         sha256, size = _measure(model)
     told = ModelRelease(name, version, sha256, size, url)
     _decide(file, ship, every_ship, lambda signer, name_: decisions.release_model(signer, name_, told))
+
+
+def band_release(
+    release: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="From bandtool release build; not sent.", show_default=False)
+    ] = None,
+    stages: Annotated[
+        list[str] | None,
+        typer.Option("--stage", help="SHARE[:HOURS[:SUCCESSES]]; SHARE: 10%, all, or cabins as 8000-8999."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Percent of failures that halts it.", min=0, max=100)] = 5,
+    url: Annotated[str, typer.Option("--url", help="Where gateways will find it, https; may follow later.")] = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Offer bands no release any more.")] = False,
+    ship: ShipOption = None,
+    every_ship: EveryShip = False,
+    file: ConfigOption = CONFIG_DEFAULT,
+) -> None:
+    """Tell ships of a new program for bands, and in which stages bands get it.
+
+    Without --stage: 1% of the cabins, then 10%, then all, each for 24 hours and
+    until 5 bands run it. A stage with too many failures halts it aboard, until
+    an operator there resumes it.
+
+    \b
+    Examples:
+      steward shore band-release band-7.release --url https://fleet.example/band-7.release --every-ship
+      steward shore band-release band-7.release --stage 8000-8999:48:20 --stage all --ship aurora
+      steward shore band-release --withdraw --every-ship
+    """
+    with plain_errors():
+        if withdraw == (release is not None):
+            raise ConfigError("FILE", "or --withdraw says what bands are offered: give exactly one of them")
+        order = None if release is None else _order(release, stages or list(STAGES), limit, url)
+    _decide(file, ship, every_ship, lambda signer, name: decisions.release_to_bands(signer, name, order))
+
+
+def _order(release: Path, stages: list[str], limit: int, url: str) -> Order:
+    """Raises ConfigError, ReleaseFault."""
+    try:
+        with release.open("rb") as file:
+            content = file.read(CONTAINER_MAX + 1)
+    except OSError as error:
+        raise ConfigError(str(release), f"cannot be read ({error.strerror})") from None
+    number = open_release(content).number
+    try:
+        read = read_stages(stages)
+    except ValueError as error:
+        raise ConfigError("--stage", str(error)) from None
+    return Order(number, hashlib.sha256(content).hexdigest(), len(content), url, limit, read)
 
 
 def _decide(file: Path, ship: str | None, every_ship: bool, make: Callable[[Signer, str], Script[Decided]]) -> None:

@@ -45,6 +45,7 @@ class EventType(IntEnum):
     REQUEST_OPENED = 120  # a guest asks for a right of theirs: the statutory clock runs
     REQUEST_CLOSED = 121
     DATA_EXPORTED = 122  # a guest took their data with them
+    BAND_RADIO = 123  # a band told at a reader that its radio was switched, and what its clock says
     BAND_FROZEN = 201
     OLD_DOOR_OPENED = 202  # DOOR_OPENED and DOOR_REFUSED, in logs from when a freeze had to queue behind them
     OLD_DOOR_REFUSED = 203

@@ -25,6 +25,7 @@ from steward.domain.guests import Band, Guest
 from steward.domain.guestsession import Phone
 from steward.domain.holdout import LoggedDecision
 from steward.domain.offers import Offer
+from steward.domain.presence import Presence
 from steward.domain.profiles import Disclosed
 from steward.domain.signals import Switch
 from steward.domain.statement import Statement
@@ -61,6 +62,7 @@ SECTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "look_ups": frozenset({"look_up"}),
         "folio": frozenset({"charge", "posting"}),
         "phones": frozenset({"guest_phone"}),
+        "presence": frozenset({"presence"}),
         "requests": frozenset({"request"}),
     }
 )
@@ -86,6 +88,7 @@ class Held:
     statement: Statement
     charges: Sequence[Charge]
     phones: Sequence[Phone]
+    presence: Presence | None
     requests: Sequence[Mapping[str, Any]]
     events: Sequence[StoredEvent]
     erasure: Erasure | None
@@ -157,6 +160,7 @@ def _sections(held: Held) -> dict[str, Any]:
         "phones": [
             {"created_s": phone.created_s, "seen_s": phone.seen_s, "proven_s": phone.proven_s} for phone in held.phones
         ],
+        "presence": plain(held.presence),
         "requests": [dict(request) for request in held.requests],
         "events": [_event(event) for event in held.events],
         "erasure": None if held.erasure is None else held.erasure.certificate,
@@ -251,7 +255,8 @@ def _sections_of(case: UseCase) -> Iterable[str]:
 
 
 def _keep(keep: Keep) -> dict[str, Any]:
-    return {"days": keep.days, "since": keep.since.value, "law": None if keep.law is None else dict(keep.law)}
+    law = None if keep.law is None else dict(keep.law)
+    return {"days": keep.days, "hours": keep.hours, "since": keep.since.value, "law": law}
 
 
 def _shortened(counted: Mapping[str, int], sections: Mapping[str, Any]) -> dict[str, dict[str, int]]:

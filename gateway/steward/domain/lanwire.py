@@ -32,6 +32,7 @@ from steward.domain.replica import (
     Forgotten,
     Kind,
     Position,
+    RadioWish,
     Row,
     Serial,
     Stay,
@@ -242,6 +243,10 @@ def _untracked(ref: Any, on: Any, at_s: Any, version: Any) -> Untracked:
     return Untracked(GuestRef(_text(ref)), _flag(on), at_s, version)
 
 
+def _radio_wish(uid: Any, wish: Any) -> RadioWish:
+    return RadioWish(Uid(_text(uid)), None if wish is None else _flag(wish))
+
+
 def _forgotten(ref: Any, certificate: Any, part: Any, at_s: Any) -> Forgotten:
     _counts(part, at_s)
     return Forgotten(GuestRef(_text(ref)), _text(certificate), Part(part), at_s)
@@ -293,6 +298,7 @@ _KIND_OF: Mapping[type, Kind] = MappingProxyType(
         PortCalls: Kind.PORT_CALLS,
         StockWord: Kind.STOCK,
         Untracked: Kind.UNTRACKED,
+        RadioWish: Kind.RADIO,
         Forgotten: Kind.ERASED,
     }
 )
@@ -312,6 +318,7 @@ _READ: Mapping[Kind, Callable[..., Row]] = MappingProxyType(
         Kind.PORT_CALLS: _port_calls,
         Kind.STOCK: _stock,
         Kind.UNTRACKED: _untracked,
+        Kind.RADIO: _radio_wish,
         Kind.ERASED: _forgotten,
     }
 )

@@ -51,6 +51,7 @@ class Field(StrEnum):
     BANDS = "bands"
     CONSENTS = "consents"
     REQUESTS = "requests"
+    PRESENCE = "presence"
 
 
 class ConsentPurpose(StrEnum):

@@ -91,6 +91,7 @@ def _data(group: FieldGroup) -> dict[str, Any]:
         "special": group.category.special,
         "keep_days": group.keep.days,
         "keep_since": group.keep.since.value,
+        **({"keep_hours": group.keep.hours} if group.keep.hours else {}),
     }
 
 
@@ -196,10 +197,12 @@ def _recipient(recipient: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kept(data: Mapping[str, Any]) -> dict[str, Any]:
     since = {"@id": f"steward:since:{data['keep_since']}"}
+    hours = data.get("keep_hours", 0)
+    lasts = f"PT{hours}H" if hours else f"P{data['keep_days']}D"
     return {
         "@type": "dpv:StorageDuration",
         "dct:title": _texts(data["title"]),
-        "dpv:hasDuration": {"@type": "dpv:TemporalDuration", "rdf:value": f"P{data['keep_days']}D"},
+        "dpv:hasDuration": {"@type": "dpv:TemporalDuration", "rdf:value": lasts},
         "steward:since": since,
     }
 

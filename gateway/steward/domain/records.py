@@ -13,6 +13,8 @@ from types import MappingProxyType
 LOOK_HEAD = "look-head"
 LOOK_HEAD_START = b"steward/"  # the origin line of a head
 ERASURE_ORDER = "erasure-order"  # an event takes it ashore: nobody has one as a file
+IMAGE = "image"  # what a workshop writes to a band's flash
+STATION_REPORT = "station-report"  # from a workshop's station to the ship's desk
 
 _CONTEXTS: Mapping[str, bytes] = MappingProxyType(
     {
@@ -20,6 +22,8 @@ _CONTEXTS: Mapping[str, bytes] = MappingProxyType(
         "erasure": b"steward-erasure-v1\0",
         "incident": b"steward-incident-v1\0",
         ERASURE_ORDER: b"steward-erasure-order-v1\0",
+        IMAGE: b"steward-image-v1\0",
+        STATION_REPORT: b"steward-station-report-v1\0",
     }
 )
 KINDS = (LOOK_HEAD, "receipt", "erasure", "incident")  # that people are given
@@ -32,7 +36,7 @@ def record_input(kind: str, message: bytes) -> bytes:
             raise ValueError(f"a {LOOK_HEAD} begins with {LOOK_HEAD_START!r}")
         return message
     if kind not in _CONTEXTS:
-        raise ValueError(f"{kind} is no kind of signed record: one of {', '.join((*KINDS, ERASURE_ORDER))}")
+        raise ValueError(f"{kind} is no kind of signed record: one of {', '.join((LOOK_HEAD, *_CONTEXTS))}")
     return _CONTEXTS[kind] + message
 
 

@@ -67,6 +67,7 @@ class Kind(IntEnum):
     STOCK = 13
     ERASED = 14
     UNTRACKED = 15
+    RADIO = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,14 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class RadioWish:
+    """What a band's radio is to be, for every reader to tell it. None: it is what its guest wants."""
+
+    uid: Uid
+    wish: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """A guest is to be forgotten, so far. Nothing that is told later brings back what this takes away."""
 
@@ -114,9 +123,10 @@ class Forgotten:
 
 
 Context = Switch | StayCompany | WeatherWord | PortCalls  # of suggestions
-Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Consent | Context | StockWord | Untracked | Forgotten
+Told = Consent | Context | StockWord | Untracked | RadioWish | Forgotten
+Row = Guest | Band | Deny | Stay | Serial | Counter | Grant | Told
 
-_AT_DOORS = frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.UNTRACKED, Kind.ERASED})
+_AT_DOORS = frozenset({Kind.DENY, Kind.STAY, Kind.SERIAL, Kind.UNTRACKED, Kind.ERASED, Kind.RADIO})
 _SUGGESTIONS = frozenset({Kind.CONSENT, Kind.SIGNAL, Kind.COMPANY, Kind.WEATHER, Kind.PORT_CALLS})
 
 _TOLD: Mapping[MemberRole, frozenset[Kind]] = MappingProxyType(

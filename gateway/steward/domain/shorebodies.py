@@ -141,7 +141,7 @@ def decode_releases(body: bytes) -> tuple[ModelRelease, ...]:
                 and _VERSION.fullmatch(version)
                 and len(sha256) == 32
                 and is_count(size, SIZE_MAX)
-                and (not url or _HTTPS.fullmatch(url))
+                and (not url or is_https(url))
             ):
                 releases.append(ModelRelease(name, version, sha256.hex(), size, url))
             case _:
@@ -151,6 +151,10 @@ def decode_releases(body: bytes) -> tuple[ModelRelease, ...]:
 
 def is_sha256(text: str) -> bool:
     return _SHA256.fullmatch(text) is not None
+
+
+def is_https(text: str) -> bool:
+    return _HTTPS.fullmatch(text) is not None
 
 
 def _sound(body: bytes, decode: Any) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +80,13 @@ def file_of(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def read_signed(content: bytes) -> Signed:
-    """Raises RecordFault."""
+def read_signed(content: bytes, kinds: Collection[str] = KINDS) -> Signed:
+    """kinds: that the reader has a use for. Raises RecordFault."""
     record = _members(read_json(content), _ENVELOPE, "the file")
     kind, body = record["kind"], record["body"]
-    if kind not in KINDS or kind == LOOK_HEAD:
-        raise RecordFault("it does not say of what kind it is: receipt, erasure or incident")
+    fit = [each for each in kinds if each != LOOK_HEAD]
+    if kind not in fit:
+        raise RecordFault(f"it does not say of what kind it is: {' or '.join(fit)}")
     if not isinstance(body, dict):
         raise RecordFault("its body is no set of named values")
     mark = _members(record["signature"], _SIGNATURE, "its signature")

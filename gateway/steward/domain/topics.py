@@ -16,7 +16,7 @@ CLASS_WORDS = {IDENTITY: "identity", SAFETY: "safety", MONEY: "money", TELEMETRY
 PEERS = ("shore", "ship")
 # Consent comes down in shards by the first digits of a guest's reference: a change sends one of them, not all.
 CONSENT_KINDS = tuple(f"consent-{shard:02x}" for shard in range(32))
-DOWN_KINDS = ("deny", "freeze", "catalogue", "release", "erasures", "witness", *CONSENT_KINDS)
+DOWN_KINDS = ("deny", "freeze", "catalogue", "release", "band-release", "erasures", "witness", *CONSENT_KINDS)
 
 _CLASS_OF_WORD = {word: cls for cls, word in CLASS_WORDS.items()}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 BYTES_MAX = 524_288
 DAYS_MAX = 36_525
+HOURS_MAX = 23
 NAMES_MAX = 400
 ABOUT = ("guests", "crew")
 
@@ -137,7 +138,10 @@ def _group(block: Block, categories: Mapping[str, Category]) -> FieldGroup:
 def _keep(block: Block) -> Keep:
     since = Since(block.choice("since", Since))
     days = block.number("keep_days", None, 0, DAYS_MAX)
-    return Keep(days, since, _words(block, "law") if "law" in block.names() else None)
+    hours = block.number("keep_hours", 0, 1, HOURS_MAX) if "keep_hours" in block.names() else 0
+    if hours and days:
+        block.fail("keep_hours", f"and keep_days = {days} are both set: hours are for less than a day")
+    return Keep(days, since, _words(block, "law") if "law" in block.names() else None, hours)
 
 
 def _shown(block: Block) -> Shown:

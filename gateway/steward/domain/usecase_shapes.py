@@ -43,11 +43,17 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long. law: why it may not be deleted before, not even when the guest asks."""
+    """How long: days, or hours where less than a day. law: why it may not be deleted before, even if the guest asks."""
 
     days: int
     since: Since
     law: Words | None = None
+    hours: int = 0
+
+    @property
+    def wording(self) -> tuple[str, int]:
+        """Which words say it, and the number in them."""
+        return ("hours", self.hours) if self.hours else (self.since.value, self.days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from steward.domain.events import NewEvent, StoredEvent
 from steward.domain.guests import Band, BandState, CabinStay, Guest, KeyChange
 from steward.domain.ids import AccountId, DoorId, GuestRef, TapId, TillId, Uid
 from steward.domain.ledger import FolioTotals, LedgerTransaction
+from steward.ports.bandupdates import BandUpdatesTx
 from steward.ports.basis import BasisTx
+from steward.ports.blanks import BlanksTx
 from steward.ports.condition import ConditionTx
 from steward.ports.context import ContextTx
 from steward.ports.decisions import DecisionTx
@@ -19,6 +21,7 @@ from steward.ports.desk import DeskTx
 from steward.ports.erasure import ErasureTx
 from steward.ports.guestaccess import GuestAccessTx
 from steward.ports.manifest import ManifestTx
+from steward.ports.presence import PresenceTx
 from steward.ports.privacy import PrivacyTx
 from steward.ports.service import ServiceTx
 from steward.ports.ship import ShipTx
@@ -140,6 +143,8 @@ class Actuator(Protocol):
 class Tx(
     ServiceTx,
     BasisTx,
+    BlanksTx,
+    BandUpdatesTx,
     ContextTx,
     StockTx,
     DecisionTx,
@@ -149,6 +154,7 @@ class Tx(
     SyncTx,
     ShipTx,
     ConditionTx,
+    PresenceTx,
     GuestAccessTx,
     ErasureTx,
     VaultTx,

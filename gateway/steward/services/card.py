@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bandwire import apdu, charge, ndef, sdm, session
 from bandwire.aes import Aes
-from bandwire.condition import Condition, read_condition
+from bandwire.condition import WISH_NONE, Condition, read_condition
 from bandwire.errors import AuthFailed, RemoteError, StatusError
 from bandwire.files import FILE_NDEF, FILE_TOKEN, FULL, MAC, MAC_CHARS, PICC_CHARS
 from bandwire.keys import K_META, K_TOKEN_READ
@@ -102,10 +102,15 @@ class CardTalk:
             raise CardRefused(Refusal.NOT_OUR_CARD.value, apdu.describe(sw), sw)
         return data[0]
 
-    async def authenticate(self, key_no: int = K_TOKEN_READ, version: int | None = None) -> None:
-        """EV2First with key `key_no` of this band; two APDUs. Never tries a second key: that locks cards."""
+    async def authenticate(
+        self, key_no: int = K_TOKEN_READ, version: int | None = None, wish: bytes = WISH_NONE
+    ) -> None:
+        """EV2First with key `key_no` of this band; two APDUs. Never tries a second key: that locks cards.
+
+        wish: what the band is told of its radio: bandwire.condition.
+        """
         key = self._keys.card_key(self.uid, key_no, self.key_version if version is None else version)
-        auth = session.ReaderAuth(self._aes, key_no, key, self._entropy.token_bytes(16))
+        auth = session.ReaderAuth(self._aes, key_no, key, self._entropy.token_bytes(16), wish=wish)
         await self._authenticate(auth)
         self.told = read_condition(auth.pdcap2)
 

@@ -9,21 +9,24 @@ from bandwire.condition import Condition
 from bandwire.token import FLAG_ACTIVE
 from steward.domain.access import Shown
 from steward.domain.condition import KEPT_S, BandCondition, worth_writing
-from steward.domain.ids import Uid, uid_from
+from steward.domain.ids import GuestRef, Uid, uid_from
 from steward.ports import Tx
+from steward.services.bandradio import note_radio
 from steward.services.taps import Tap
 
 
 def note_tap(tx: Tx, tap: Tap, told: Condition | None, shown: Shown) -> None:
     """For a band that proved its key and shows its own token, whatever was decided of it."""
     if shown.signature_ok and shown.token.uid == shown.uid:
-        note_condition(tx, tap, told, uid_from(shown.uid), active=bool(shown.token.flags & FLAG_ACTIVE))
+        guest = GuestRef(bytes(shown.token.guest_ref).hex())
+        note_condition(tx, tap, told, uid_from(shown.uid), guest, active=bool(shown.token.flags & FLAG_ACTIVE))
 
 
-def note_condition(tx: Tx, tap: Tap, told: Condition | None, uid: Uid, *, active: bool) -> None:
+def note_condition(tx: Tx, tap: Tap, told: Condition | None, uid: Uid, guest: GuestRef, *, active: bool) -> None:
     """told: None from a passive band, or from one in a format we do not know."""
     if not tap.clock_trusted:
         return
+    note_radio(tx, uid, told, tap.at_s, guest)
     percent, charging = (None, False) if told is None else (told.battery_percent, told.charging)
     fresh = BandCondition(uid, active, percent, charging, tap.at_s)
     known = tx.condition(uid)

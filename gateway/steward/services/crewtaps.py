@@ -7,6 +7,7 @@ from bandwire.token import TokenBody
 from steward.domain.access import Decision, is_crew
 from steward.domain.ids import OutletId, uid_from
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
+from steward.services.bandradio import note_off
 from steward.services.card import CardTalk
 from steward.services.conditions import note_tap
 from steward.services.crew import CrewService
@@ -61,6 +62,8 @@ class CrewTapService:
                 tx.append_event(event)
             if not hidden:
                 note_tap(tx, tap, talk.told, shown)
+            else:
+                note_off(tx, uid_from(shown.uid), talk.told)
             return decision
 
         decision = await timed_write(self._store, self._clock, tap, work)

@@ -11,6 +11,7 @@ from steward.domain.ids import GuestRef, uid_from
 from steward.domain.untracked import is_untracked
 from steward.errors import CardRefused
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
+from steward.services.bandradio import note_off
 from steward.services.card import CardTalk
 from steward.services.conditions import note_tap
 from steward.services.taps import Tap, TapOutcome, timed_write
@@ -39,7 +40,7 @@ async def read_band(talk: CardTalk, tap: Tap, keyring: KeyRing, *, want_sun: boo
     """
     await talk.select()
     await talk.identify(want_sun=want_sun)
-    await talk.authenticate()
+    await talk.authenticate(wish=tap.wish_of(talk.uid))
     tap.uid = uid_from(talk.uid)
     return show_token(await talk.read_token(), talk.uid, keyring)
 
@@ -115,6 +116,8 @@ class DoorService:
             self._record(tx, tap, decision, shown)
             if not is_hidden(tx, decision, shown):
                 note_tap(tx, tap, talk.told, shown)
+            else:
+                note_off(tx, uid_from(shown.uid), talk.told)
             return decision
 
         return TapOutcome.of(await timed_write(self._store, self._clock, tap, work))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
 from bandwire.aes import Aes
+from bandwire.keys import KEY_COUNT
 from bandwire.token import FLAG_ACTIVE, FLAG_CHILD, FLAG_CREW, STATE_ISSUED, Status, TokenBody
 from steward.domain.access import Decision, Refusal
+from steward.domain.blanks import BlankBand, is_ready
 from steward.domain.events import EventType, fact
 from steward.domain.evidence import SDM_COUNTER
 from steward.domain.guests import Band, BandState, Guest
@@ -19,7 +22,7 @@ from steward.errors import CardRefused, Conflict, NotFound, StewardError
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.checkin import freeze_band
 from steward.services.conditions import note_condition
-from steward.services.personalise import STEPS, CardState, Personaliser
+from steward.services.personalise import STEPS, CardState, Personaliser, StoreJournal
 from steward.services.taps import Tap, TapOutcome
 
 JobId = NewType("JobId", str)
@@ -58,6 +61,7 @@ class EncodeSettings:
     sun_template: str
     random_id: bool
     writer: int = 0  # number of this gateway, written into a token's status
+    stations: Sequence[str] = ()  # fingerprints of the workshop's stations whose bands need their token only
 
 
 class EncodeService:
@@ -157,19 +161,23 @@ class EncodeService:
 
         personaliser = Personaliser(
             tap.card,
-            self._store,
+            StoreJournal(self._store),
             self._keyring,
             self._aes,
             self._entropy,
             self._settings.sun_template,
             progress,
         )
-        state = await personaliser.inspect()
         version = self._keyring.versions()[0]
+        stocked = await self._stocked(personaliser, version)
+        state = stocked or await personaliser.inspect()
         guest, band, epoch = await self._store.write(lambda tx: _begin(tx, job, state, version, tap.at_s))
         body = self._token(guest, band, epoch)
         status = Status(state=STATE_ISSUED, writes=1, written_at=tap.at_s & _U32, writer=self._settings.writer)
-        await personaliser.write(state, body, status, self._settings.random_id)
+        if stocked is not None:
+            await personaliser.write_stocked(body, status)
+        else:
+            await personaliser.write(state, body, status, self._settings.random_id)
         issued = replace(band, state=BandState.ISSUED, random_id=state.random_id or self._settings.random_id)
 
         def finish(tx: Tx) -> None:
@@ -177,10 +185,28 @@ class EncodeService:
             if personaliser.readings > tx.charge_counter(issued.uid, SDM_COUNTER):
                 # A link that its former wearer has kept opens nothing of who wears it now.
                 tx.set_charge_counter(issued.uid, SDM_COUNTER, personaliser.readings)
-            note_condition(tx, tap, personaliser.told, issued.uid, active=issued.active)
+            note_condition(tx, tap, personaliser.told, issued.uid, issued.guest, active=issued.active)
 
         await self._store.write(finish)
         return issued
+
+    async def _stocked(self, personaliser: Personaliser, version: int) -> CardState | None:
+        """A band of the stock that has proven its keys: only its token is missing. None: any other band.
+
+        Raises CardRefused for a band that has such a UID, and not its keys.
+        """
+        uid = uid_from(await personaliser.meet())
+
+        def look(tx: Tx) -> BlankBand | None:
+            blank, denied = tx.blank(uid), tx.denied_at(uid) is not None
+            worn, stations = tx.band(uid) is not None, self._settings.stations
+            return blank if is_ready(blank, version, stations, worn=worn, denied=denied) else None
+
+        blank = await self._store.read(look)
+        if blank is None or (self._settings.random_id and not personaliser.random_id):
+            return None
+        await personaliser.prove_stocked(version)
+        return CardState(uid_bytes(uid), blank.active, personaliser.random_id, (version,) * KEY_COUNT)
 
     def _token(self, guest: Guest, band: Band, deny_epoch: int) -> TokenBody:
         flags = FLAG_ACTIVE * band.active | FLAG_CHILD * guest.child | FLAG_CREW * guest.crew
@@ -263,6 +289,9 @@ def _begin(tx: Tx, job: EncodeJob, state: CardState, version: int, at_s: int) ->
         tx.put_guest(guest)
     band = Band(uid, guest.ref, serial, state.active, version, state.random_id, BandState.ENCODING)
     tx.put_band(band)
+    blank = tx.blank(uid)
+    if blank is not None:
+        tx.put_blank(replace(blank, taken=True))
     tx.append_event(
         fact(
             EventType.BAND_ENCODING,

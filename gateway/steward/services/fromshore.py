@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
+from steward.domain.bandstages import decode_orders
 from steward.domain.batches import BadDown
 from steward.domain.catalogue import Catalogue
 from steward.domain.downs import decode_erasures
@@ -52,7 +53,17 @@ def check_releases(tx: Tx, body: bytes, at_s: int) -> None:
     decode_releases(body)
 
 
+def check_band_release(tx: Tx, body: bytes, at_s: int) -> None:
+    """Kept; services/bandreleases.py looks for its file. Raises BadDown if it orders no release."""
+    decode_orders(body)
+
+
 APPLIERS: Mapping[str, Applier] = MappingProxyType(
-    {"catalogue": apply_catalogue, "release": check_releases, "erasures": apply_erasures}
+    {
+        "catalogue": apply_catalogue,
+        "release": check_releases,
+        "band-release": check_band_release,
+        "erasures": apply_erasures,
+    }
     | {kind: partial(apply_consents, kind) for kind in CONSENT_KINDS}
 )

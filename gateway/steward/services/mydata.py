@@ -17,6 +17,7 @@ from steward.domain.guests import Band, Guest
 from steward.domain.ids import GuestRef
 from steward.domain.ledger import guest_account
 from steward.domain.offers import Offer
+from steward.domain.presence import Presence
 from steward.domain.profiles import Allergen, Diet, Disclosed, Photo, Profile, profile_problem
 from steward.domain.viewing import Field
 from steward.errors import NotFound, Refused
@@ -51,6 +52,7 @@ class Held:
     balance_minor: int
     looks: int
     phones: int
+    presence: Presence | None
     requests: int
     objection_s: int | None
     own_words_s: int | None
@@ -190,6 +192,7 @@ def _held(tx: Tx, ref: GuestRef, now_s: int) -> Held:
         balance_minor=tx.balance(guest_account(ref)),
         looks=len(tx.look_ups_of(ref, COUNTED_MAX)),
         phones=len(tx.phones_of(ref)),
+        presence=tx.presence(ref),
         requests=len(tx.requests_of(ref, COUNTED_MAX)),
         objection_s=tx.browser_objection(ref),
         own_words_s=tx.own_words(ref),

@@ -16,6 +16,7 @@ from steward.domain.untracked import is_untracked, said
 from steward.domain.viewing import Field
 from steward.errors import Refused
 from steward.ports import Clock, Store, Tx
+from steward.services.bandradio import quiet_all
 from steward.services.consents import record_words
 from steward.services.family import PARENT_NEEDED, check_speaks_for, children_of
 from steward.services.lookups import guest_in
@@ -82,11 +83,12 @@ class NoTrackingService:
 
 
 def object_in(tx: Tx, ref: GuestRef, by: str, now_s: int) -> None:
-    """No to every optional purpose, and movements out of the logs, in the caller's transaction."""
+    """No to every optional purpose, movements out of the logs, radios off, in the caller's transaction."""
     record_words(tx, ref, dict.fromkeys(ConsentPurpose, False), by, now_s)
     company = tx.company(ref)
     if company is not None and company.company is not None:  # the booking said it, for suggestions alone
         tx.put_company(StayCompany(ref, None))
+    quiet_all(tx, ref)
     _switch(tx, ref, True, by, now_s)
 
 

@@ -12,10 +12,12 @@ from steward.domain.condition import BandCondition
 from steward.domain.events import EventType, fact
 from steward.domain.guests import Band, BandState, Guest
 from steward.domain.ids import GuestRef, OutletId, Uid
+from steward.domain.presence import BandRadio, Presence
 from steward.domain.viewing import own_actor
 from steward.errors import NotFound
 from steward.ports import Clock, Entropy, Store, Tx
 from steward.services.checkin import freeze_band
+from steward.services.family import children_of
 from steward.services.lookups import guest_in
 from steward.services.recovery import OPEN_EACH_MAX
 
@@ -24,10 +26,11 @@ BY_GUEST = "guest"
 
 @dataclass(frozen=True, slots=True)
 class OwnBand:
-    """condition: what it told of its battery, if it has one."""
+    """condition: what it told of its battery, if it has one. radio: what it told of that, and what is wished."""
 
     band: Band
     condition: BandCondition | None
+    radio: BandRadio | None
 
 
 class OwnBandService:
@@ -43,10 +46,31 @@ class OwnBandService:
         """Newest first. Raises NotFound."""
 
         def work(tx: Tx) -> tuple[Guest, list[OwnBand]]:
-            bands = [OwnBand(band, tx.condition(band.uid)) for band in reversed(tx.bands_of(ref))]
+            bands = [OwnBand(band, tx.condition(band.uid), tx.radio(band.uid)) for band in reversed(tx.bands_of(ref))]
             return guest_in(tx, ref), bands
 
         return await self._store.read(work)
+
+    async def childrens(self, ref: GuestRef) -> dict[GuestRef, list[OwnBand]]:
+        """The bands in use of the children whom this guest speaks for. Raises NotFound."""
+
+        def work(tx: Tx) -> dict[GuestRef, list[OwnBand]]:
+            return {
+                child.ref: [
+                    OwnBand(band, tx.condition(band.uid), tx.radio(band.uid))
+                    for band in tx.bands_of(child.ref)
+                    if band.state is BandState.ISSUED
+                ]
+                for child in children_of(tx, guest_in(tx, ref))
+            }
+
+        return await self._store.read(work)
+
+    async def last_heard(self, ref: GuestRef) -> Presence | None:
+        """Where this guest's band was heard last, as far as that is kept."""
+        now_s = self._clock.now().unix_s
+        kept = await self._store.read(lambda tx: tx.presence(ref))
+        return kept if kept is not None and now_s <= kept.until_s else None
 
     async def freeze(self, ref: GuestRef, uid: Uid, wanted: str) -> Band:
         """Refuse this band everywhere from now on. Idempotent. wanted: what the desk is asked for; empty: nothing.

@@ -29,6 +29,7 @@ from steward.domain.peerepoch import Stores, take_up
 from steward.domain.replica import BadLan, MemberRole
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.services.allowances import AllowanceBook, Member
+from steward.services.bandradio import take_peer_radio
 from steward.services.chargebook import record
 from steward.services.checkin import deny_next, freeze_band, note_epoch
 from steward.services.forgetting import is_forgotten, take_peer_erasure
@@ -384,6 +385,7 @@ _EFFECTS: Mapping[EventType, Callable[[PeerBooks, Tx, _Told], Iterable[str]]] = 
     EventType.CHARGE_REFUSED: PeerBooks._signed,
     EventType.PIN_LOCKED: PeerBooks._pin_locked,
     EventType.BAND_FROZEN: PeerBooks._frozen,
+    EventType.BAND_RADIO: take_peer_radio,
     EventType.BAND_ENCODING: PeerBooks._encoding,
     EventType.BAND_ISSUED: PeerBooks._issued,
     EventType.BAND_RETURNED: PeerBooks._returned,

@@ -34,6 +34,7 @@ from steward.domain.replica import (
     Deny,
     Kind,
     MemberRole,
+    RadioWish,
     Row,
     Serial,
     Stay,
@@ -340,6 +341,9 @@ def _record(tx: Tx, change: Change) -> Row | None:
         return tx.stock(OutletId(first), ItemId(rest))
     if change.kind is Kind.UNTRACKED:
         return tx.untracked(GuestRef(name))
+    if change.kind is Kind.RADIO:
+        radio = tx.radio(Uid(name))
+        return RadioWish(Uid(name), None if radio is None else radio.wish)
     if change.kind is Kind.ERASED:
         return forgotten(tx, GuestRef(name))
     epoch_text, _, ref = rest.partition("/")

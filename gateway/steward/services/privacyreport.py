@@ -167,7 +167,7 @@ def _group(running: Running, group: FieldGroup) -> Document:
 
 
 def _keep(keep: Keep, days: int) -> Document:
-    return {"days": days, "since": keep.since.value, "law": keep.law and dict(keep.law)}
+    return {"days": days, "hours": keep.hours, "since": keep.since.value, "law": keep.law and dict(keep.law)}
 
 
 def _receiving(running: Running, case: UseCase) -> list[Recipient]:

@@ -25,6 +25,7 @@ from steward.domain.replica import (
     Forgotten,
     MemberRole,
     Position,
+    RadioWish,
     Row,
     Serial,
     Stay,
@@ -39,6 +40,7 @@ from steward.errors import Busy, StoreUnavailable
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
 from steward.ports.sync import LinkDown, Pipe, PipeMessage
 from steward.services.allowances import EscrowDesk
+from steward.services.bandradio import take_wish
 from steward.services.forgetting import names_forgotten, obey
 from steward.services.pins import ATTEMPTS_MAX
 from steward.services.stock import apply_word
@@ -218,6 +220,8 @@ class Replica:
         elif isinstance(row, Untracked):
             if untracked.is_later(row, tx.untracked(row.guest)):
                 tx.put_untracked(row)
+        elif isinstance(row, RadioWish):
+            take_wish(tx, row.uid, row.wish)
         elif isinstance(row, Forgotten):
             obey(tx, row, now_s)
         elif self._desk is not None and (row.gateway, row.epoch) == (self._gateway, tx.epoch()):

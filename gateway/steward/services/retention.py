@@ -18,6 +18,7 @@ from functools import partial
 from steward.domain.crew import SESSION_IDLE_S, SESSION_S
 from steward.domain.events import EventType, fact
 from steward.domain.ids import GuestRef
+from steward.domain.presence import KEPT_S as PRESENCE_KEPT_S
 from steward.domain.retention import (
     DAY_S,
     UNKNOWN_STAY_DAYS,
@@ -41,7 +42,7 @@ GUESTS_AT_ONCE = 10  # of which everything of one part goes in one transaction
 ROWS_AT_ONCE = 200
 BATCHES_MAX = 50  # of one rule in one round: the rest waits for the next, and taps never wait for all of it
 _PASSAGE = "retention.passage"
-_EXPIRED_NOTES, _EXPIRED_SESSIONS = "expired:note", "expired:session"
+_EXPIRED_NOTES, _EXPIRED_SESSIONS, _EXPIRED_PLACES = "expired:note", "expired:session", "expired:presence"
 
 _ALL = "guest"  # the rule by which whoever is left is forgotten altogether
 
@@ -156,10 +157,12 @@ class RetentionService:
         return passed(known, reading.unix_s, trusted=reading.trusted, elapsed_s=int(elapsed_ms // 1000))
 
     def _expired(self, tx: Tx, now_s: int) -> int:
-        """What carries its own end: notes until then, sessions of crew."""
+        """What carries its own end, or has hours: notes until then, sessions of crew, where bands were heard last."""
         swept = 0
         sessions = tx.sweep_sessions(now_s - SESSION_IDLE_S, now_s - SESSION_S)
-        for rule, count in ((_EXPIRED_NOTES, tx.sweep_notes(now_s)), (_EXPIRED_SESSIONS, sessions)):
+        places = tx.sweep_presence(now_s - PRESENCE_KEPT_S)
+        expired = ((_EXPIRED_NOTES, tx.sweep_notes(now_s)), (_EXPIRED_SESSIONS, sessions), (_EXPIRED_PLACES, places))
+        for rule, count in expired:
             _say(tx, RetentionRun(now_s, rule, count, now_s))
             swept += count
         return swept

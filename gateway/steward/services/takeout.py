@@ -146,6 +146,7 @@ class TakeoutService:
             statement=statement_in(tx, ref),
             charges=tx.charges_of(ref),
             phones=tx.phones_of(ref),
+            presence=tx.presence(ref),
             requests=[_request(tx, request) for request in tx.requests_of(ref, REQUESTS_MAX)],
             events=tx.events_naming(ref, EVENTS_MAX),
             erasure=tx.erasure(ref),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from bandwire.condition import WISH_NONE
 from steward.domain.access import GRANTED, Decision, Place, Refusal, refuse
 from steward.domain.ids import DoorId, Uid
 from steward.errors import Busy, CardRefused, CardRemoved, KeyNotHeld, ReaderFault, StoreUnavailable
@@ -15,7 +16,12 @@ from steward.ports import Actuator, Card, CardReader, Clock, DoorSignal, Store, 
 from steward.services.board import TapBoard, TapRecord
 
 T = TypeVar("T")
+WishOf = Callable[[bytes], bytes]  # what a band of this UID is to be told of its radio: bandwire.condition
 _LOG = logging.getLogger(__name__)
+
+
+def no_wish(_uid: bytes) -> bytes:
+    return WISH_NONE
 
 
 class MeteredCard:
@@ -59,6 +65,7 @@ class Tap:
     commit_ms: float = 0.0
     uid: Uid | None = None  # of the band, once it has proved itself
     notes: list[str] = field(default_factory=list)
+    wish_of: WishOf = no_wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,9 @@ class TapLoop:
         clock: Clock,
         actuator: Actuator,
         board: TapBoard,
+        wish_of: WishOf = no_wish,
     ) -> None:
+        self._wish_of = wish_of
         self.reader = reader
         self._place = place
         self._handler = handler
@@ -149,7 +158,16 @@ class TapLoop:
         start = self._clock.monotonic_ms()
         now = self._clock.now()
         metered = MeteredCard(card, self._clock)
-        tap = Tap(metered, self._place, self.reader.name, self._handler.purpose, start, now.unix_s, now.trusted)
+        tap = Tap(
+            metered,
+            self._place,
+            self.reader.name,
+            self._handler.purpose,
+            start,
+            now.unix_s,
+            now.trusted,
+            wish_of=self._wish_of,
+        )
         try:
             outcome = await self._decide(tap)
             await self._show(tap, outcome)

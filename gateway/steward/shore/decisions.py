@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from steward.domain.bandstages import Order, encode_orders
 from steward.domain.catalogue import Item
 from steward.domain.downs import ENTRIES_MAX, Freezes, decode_deny, decode_freeze, encode_deny, encode_freeze
 from steward.domain.ids import GuestRef, Uid
@@ -102,6 +103,11 @@ def release_model(signer: Signer, ship: str, release: ModelRelease) -> Script[De
         return encode_releases(tuple((known | {release.name: release}).values()))
 
     return (yield from _change(signer, ship, "release", changed))
+
+
+def release_to_bands(signer: Signer, ship: str, order: Order | None) -> Script[Decided]:
+    """In the place of the one before; None: bands are offered none."""
+    return (yield from _change(signer, ship, "band-release", lambda _body: encode_orders(order)))
 
 
 def set_catalogue(signer: Signer, ship: str, items: Sequence[Item]) -> Script[Decided]:

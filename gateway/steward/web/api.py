@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from steward.web.aggregates import AggregateApi
+from steward.web.bandreleases import BandReleaseApi
 from steward.web.bare import bare_app
+from steward.web.blanks import BlankApi
 from steward.web.bundle import Services
 from steward.web.consents import ConsentApi
 from steward.web.context import ContextApi
@@ -20,6 +22,7 @@ from steward.web.page import Page
 from steward.web.pages.base import Pages
 from steward.web.pages.common import CommonPages
 from steward.web.pages.crew import CrewPages
+from steward.web.pages.crew_find import CrewFindPages
 from steward.web.pages.crew_whatif import WhatIfPages
 from steward.web.pages.guest_band import GuestBandPages
 from steward.web.pages.guest_consents import ConsentPages
@@ -27,6 +30,7 @@ from steward.web.pages.guest_data import DataPages
 from steward.web.pages.guest_erase import GuestErasePages
 from steward.web.pages.guest_folio import GuestFolioPages
 from steward.web.pages.guest_looks import LookPages
+from steward.web.pages.guest_radio import GuestRadioPages
 from steward.web.pages.guest_requests import GuestRequestPages
 from steward.web.pages.guest_signin import GuestSignInPages
 from steward.web.pages.guest_take import GuestTakePages
@@ -89,6 +93,8 @@ def create_app(services: Services) -> FastAPI:
         TakeoutApi(services),
         ContextApi(services),
         ImportApi(services.manifests),
+        BlankApi(services.blanks),
+        BandReleaseApi(services.band_releases),
         PurserApi(services),
         RosterApi(services),
         MonitorApi(services),
@@ -111,6 +117,7 @@ def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
     pages.install(app, CommonPages().routes())
     pages.install(app, crew.routes(), crew.nav())
     pages.install(app, WhatIfPages(pages.services).routes())
+    pages.install(app, CrewFindPages(pages.services).routes())
     stock = StockPages(pages.services)
     pages.install(app, stock.routes(), stock.nav())
     for desk in (PurserPages(pages.services), DeskPages(pages.services), PrivacyPages(pages.services)):
@@ -133,6 +140,7 @@ def _install_guest_pages(app: FastAPI, site: GuestSite) -> None:
         WhyPages(site.services),
         GuestFolioPages(site.services),
         GuestBandPages(site.services),
+        GuestRadioPages(site.services),
         GuestRequestPages(site.services),
         GuestTakePages(site.services),
         GuestErasePages(site.services),

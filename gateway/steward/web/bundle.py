@@ -11,6 +11,8 @@ from steward.domain.outlets import Outlet
 from steward.ports import Clock, KeyRing, Store
 from steward.ports.sync import LinkBytes, Waiting
 from steward.services.aggregates import AggregateService
+from steward.services.bandreleases import BandReleases
+from steward.services.blanks import BlankService
 from steward.services.board import TapBoard
 from steward.services.browsersignal import BrowserSignal
 from steward.services.certificates import CertificateLife
@@ -22,6 +24,7 @@ from steward.services.desk import PurserDesk
 from steward.services.encoder import EncodeService
 from steward.services.erasure import ErasureService
 from steward.services.feed import TapFeed
+from steward.services.findme import FindMe
 from steward.services.folio import FolioService
 from steward.services.guestaccess import GuestAccess
 from steward.services.health import HealthService, Machine
@@ -38,6 +41,8 @@ from steward.services.ownband import OwnBandService
 from steward.services.ownfolio import OwnFolioService
 from steward.services.ownoffers import OwnOfferService
 from steward.services.payments import PaymentService
+from steward.services.presence import PresenceService
+from steward.services.radiowishes import RadioWishes
 from steward.services.receipts import Receipts
 from steward.services.recovery import RecoveryService
 from steward.services.requests import RequestService
@@ -153,6 +158,7 @@ class Services:
     keys: KeyRing
     checkin: CheckinService
     manifests: ManifestService
+    blanks: BlankService
     encoder: EncodeService
     payments: PaymentService
     folio: FolioService
@@ -176,6 +182,9 @@ class Services:
     own_band: OwnBandService
     own_folio: OwnFolioService
     no_tracking: NoTrackingService
+    radio_wishes: RadioWishes
+    presence: PresenceService
+    find_me: FindMe
     feed: TapFeed
     board: TapBoard
     desk: PurserDesk
@@ -200,4 +209,5 @@ class Services:
     certificates: Callable[[], Sequence[CertificateLife]] = tuple  # of HTTP, the links and the broker
     link: Callable[[], Awaitable[LinkStatus | None]] = _no_link  # None: there is none
     ship: Callable[[], Awaitable[ShipStatus | None]] = _no_ship  # None: this is the ship's only gateway
+    band_releases: BandReleases | None = None  # None: this gateway brings bands no program
     closing: asyncio.Event = field(default_factory=asyncio.Event)

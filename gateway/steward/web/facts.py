@@ -14,6 +14,7 @@ from steward.domain.rulecheck import Kind
 from steward.domain.trial import Phase
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
+from steward.services.bandreleases import ReleaseStatus
 from steward.services.requests import due_in
 from steward.services.retention import is_waiting
 from steward.web.bundle import LinkStatus, Services, ShipStatus
@@ -53,6 +54,7 @@ class StoreFacts:
     ranker: RankerFacts | None = None
     link: LinkStatus | None = None
     ship: ShipStatus | None = None
+    band_release: ReleaseStatus | None = None  # None: none is ordered, or this gateway brings none
     readable: bool = True
 
 
@@ -75,7 +77,10 @@ class FactReader:
     async def _fresh(self) -> StoreFacts:
         try:
             counts = await self._services.store.read(self._count)
-            return replace(counts, link=await self._services.link(), ship=await self._services.ship())
+            releases = self._services.band_releases
+            release = None if releases is None else await releases.status()
+            link, ship = await self._services.link(), await self._services.ship()
+            return replace(counts, link=link, ship=ship, band_release=release)
         except (StoreUnavailable, Busy):
             return replace(self._read[1] if self._read is not None else StoreFacts(), readable=False)
 

@@ -65,6 +65,7 @@ class BodyLimit:
 _PLAIN = BodyLimit("", re.compile(""), Role.MONITOR, BODY_BYTES_MAX, BODY_WAIT_MAX_S)
 LARGE_BODIES = (
     BodyLimit("POST", re.compile(r"/v1/manifest(/check)?"), Role.DESK, 14 * 1024 * 1024, 60.0),
+    BodyLimit("POST", re.compile(r"/v1/blanks"), Role.DESK, 14 * 1024 * 1024, 60.0),
     BodyLimit("PUT", re.compile(r"/v1/photos/[0-9a-f]{64}"), Role.DESK, 512 * 1024, 30.0),
 )
 

@@ -61,6 +61,7 @@ GOING: Mapping[str, str] = MappingProxyType(
         "stay_company": "guest",
         "guest_phone": "guest",
         "untracked": "guest",
+        "presence": "guest",
     }
 )
 KEPT_TABLES: Mapping[str, str] = MappingProxyType(
@@ -80,14 +81,21 @@ KEPT_TABLES: Mapping[str, str] = MappingProxyType(
     }
 )
 _ROWS = {table: f"SELECT count(*) FROM {table} WHERE {column} = ?" for table, column in GOING.items()}  # noqa: S608
-CONDITIONS = "SELECT count(*) FROM band_condition WHERE uid IN (SELECT uid FROM band WHERE guest = ?)"
+OF_BANDS = {
+    table: f"SELECT count(*) FROM {table} WHERE uid IN (SELECT uid FROM band WHERE guest = ?)"  # noqa: S608
+    for table in ("band_condition", "band_radio", "band_update")
+}
 DROP_TRACES = (
     "DELETE FROM note WHERE guest = ?",
     "DELETE FROM recovery_case WHERE guest = ?",
     "DELETE FROM band_condition WHERE uid IN (SELECT uid FROM band WHERE guest = ?)",
+    "DELETE FROM band_radio WHERE uid IN (SELECT uid FROM band WHERE guest = ?)",
+    "DELETE FROM band_update WHERE uid IN (SELECT uid FROM band WHERE guest = ?)",
+    "DELETE FROM presence WHERE guest = ?",
 )
 DROP_GUEST = (
-    "DELETE FROM ship_change WHERE kind = 2 AND name IN (SELECT uid FROM band WHERE guest = ?)",
+    "DELETE FROM band_radio WHERE uid IN (SELECT uid FROM band WHERE guest = ?)",
+    "DELETE FROM ship_change WHERE kind IN (2, 16) AND name IN (SELECT uid FROM band WHERE guest = ?)",
     "DELETE FROM ship_change WHERE kind IN (1, 5, 10, 15) AND name = ?",
     "DELETE FROM ship_change WHERE kind IN (8, 9) AND name GLOB ? || '/*'",
     "DELETE FROM band WHERE guest = ?",
@@ -131,7 +139,7 @@ class ErasureTx(Statements):
 
     def rows_of(self, ref: GuestRef) -> Mapping[str, int]:
         counts = {table: self._one(sql, (ref,))[0] for table, sql in _ROWS.items()}
-        counts["band_condition"] = self._one(CONDITIONS, (ref,))[0]
+        counts |= {table: self._one(sql, (ref,))[0] for table, sql in OF_BANDS.items()}
         return {table: count for table, count in counts.items() if count}
 
     def drop_stay_traces(self, ref: GuestRef) -> None:

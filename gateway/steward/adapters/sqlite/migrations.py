@@ -22,7 +22,7 @@ from steward.errors import StoreUnavailable
 from steward.ports import Entropy
 
 APPLICATION_ID = 0x53545744  # "STWD"
-_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 19))
+_SCRIPTS = tuple(f"schema_v{version}.sql" for version in range(1, 20))
 SCHEMA_VERSION = len(_SCRIPTS)
 SEALED_VERSION = 12  # what is older holds names in clear
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from steward.adapters.sqlite.access import AccessTx
+from steward.adapters.sqlite.bandupdates import BandUpdatesTx
+from steward.adapters.sqlite.blanks import BlanksTx
 from steward.adapters.sqlite.charges import ChargesTx
 from steward.adapters.sqlite.condition import ConditionTx
 from steward.adapters.sqlite.context import ContextTx
@@ -16,6 +18,7 @@ from steward.adapters.sqlite.guestaccess import GuestAccessTx
 from steward.adapters.sqlite.guests import GuestsTx
 from steward.adapters.sqlite.ledger import LedgerTx
 from steward.adapters.sqlite.manifest import ManifestTx
+from steward.adapters.sqlite.presence import PresenceTx
 from steward.adapters.sqlite.privacy import PrivacyTx
 from steward.adapters.sqlite.service import ServiceTx
 from steward.adapters.sqlite.ship import ShipTx
@@ -25,7 +28,11 @@ from steward.adapters.sqlite.vault import VaultTx
 from steward.ports import Tx
 
 
-class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, ConditionTx, GuestAccessTx, ErasureTx):
+class _BandsTx(ConditionTx, BlanksTx, PresenceTx, BandUpdatesTx):
+    """Of bands: their batteries, their radios, their programs, and those that nobody wears."""
+
+
+class _RecordsTx(EventsTx, GuestsTx, AccessTx, ChargesTx, LedgerTx, _BandsTx, GuestAccessTx, ErasureTx):
     """Of guests, bands and money."""
 
 

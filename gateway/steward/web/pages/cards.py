@@ -37,6 +37,7 @@ def card_facts(call: PageCall, viewer: Viewer, card: GuestCard, suggestions: Seq
         "may_note": Field.NOTES in allowed(viewer) and Field.NOTES not in card.withheld,
         "may_mend": Field.RECOVERY in allowed(viewer),
         "may_offer": Field.SUGGESTIONS in allowed(viewer),
+        "may_find": Field.PRESENCE in allowed(viewer),
         "holdout_percent": call.services.offers.holdout_percent,
         "objects": Field.SUGGESTIONS in card.withheld,
         "may_break": bool(break_glass_fields(viewer.role)) and not card.look.broke_glass,

@@ -14,6 +14,7 @@ from steward.errors import NotFound
 from steward.services.ownband import BY_GUEST, OwnBand
 from steward.web.bundle import Services
 from steward.web.pages.base import PageError
+from steward.web.pages.guest_radio import radio_facts
 from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
 
 BAND, FROZEN = "/me/band", "/me/frozen"
@@ -43,6 +44,7 @@ class GuestBandPages:
         own, tracking = self._services.own_band, self._services.no_tracking
         guest, bands = await own.bands(ref)
         proven = call.session.level is Level.PROVEN
+        last = await own.last_heard(ref) if proven else None
         return call.page(
             "guest_band.html",
             bands=[_band(call, each) for each in bands],
@@ -51,6 +53,10 @@ class GuestBandPages:
             untracked=await tracking.is_on(ref),
             is_child=guest.child,
             children=[(each.ref, each.name if proven else "", each.untracked) for each in await tracking.children(ref)],
+            radios=radio_facts(call, [each for each in bands if each.band.state is BandState.ISSUED]),
+            children_radios={child: radio_facts(call, each) for child, each in (await own.childrens(ref)).items()},
+            last_zone="" if last is None else last.zone,
+            last_heard="" if last is None else call.time(last.seen_s),
             phones=await self._services.guest_access.phone_count(ref),
         )
 

@@ -69,6 +69,8 @@ def until(call: GuestCall, keep: Keep, stay_end_s: int) -> str:
 
 def period(t: Translator, keep: Keep) -> str:
     """How long after what, as people say it: years where there are years of days."""
+    if keep.hours:
+        return t.count("guest_data.keep.hours", keep.hours)
     if keep.since is Since.USED and not keep.days:
         return t("guest_data.keep.passing")
     years = round(keep.days / _YEAR_DAYS)
@@ -177,6 +179,11 @@ def _phones(call: GuestCall, held: Held) -> Lines:
     return _count(call, "phones", held.phones)
 
 
+def _last_seen(call: GuestCall, held: Held) -> Lines:
+    last = held.presence
+    return [] if last is None else [_line(call, "last_seen", f"{last.zone}, {call.time(last.seen_s)}")]
+
+
 def _looks(call: GuestCall, held: Held) -> Lines:
     return _count(call, "looks", held.looks)
 
@@ -217,6 +224,7 @@ LINES: Mapping[str, Callable[[GuestCall, Held], Lines]] = MappingProxyType(
         "offers.answers": _answers,
         "suggestions.signals": _signals,
         "suggestions.company": _company,
+        "presence.last_seen": _last_seen,
         "consents.words": _words,
         "rights.requests": _requests,
         "rights.phones": _phones,
@@ -228,6 +236,7 @@ PRIVATE = frozenset(
     {
         *("check_in.booking", "check_in.names", "check_in.language", "check_in.age_group", "keys.cabin"),
         *("dining.allergies", "photo.photo", "personal_service.notes", "service_recovery.cases", "suggestions.company"),
+        "presence.last_seen",
     }
 )
 LINKS: Mapping[str, str] = MappingProxyType(
@@ -236,6 +245,7 @@ LINKS: Mapping[str, str] = MappingProxyType(
         "check_in.language": "/me/correct",
         "dining.allergies": "/me/correct",
         "keys.bands": "/me/band",
+        "presence.last_seen": "/me/band",
         "payment.sales": "/me/folio",
         "payment.limits": "/me/folio",
         "photo.photo": "/me/correct",

@@ -62,6 +62,7 @@ HOMES: Mapping[str, str] = MappingProxyType(
         "consents.history": "consents.words",
         "requests": "rights.requests",
         "phones": "rights.phones",
+        "presence": "presence.last_seen",
         "erasure": "rights.erasures",
         "look_ups": "look_ups.looks",
     }

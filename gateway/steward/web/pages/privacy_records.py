@@ -120,8 +120,8 @@ class PrivacyRecordPages:
                         "title": pick(group.title),
                         "category": pick(group.category.title),
                         "special": group.category.special,
-                        "days": group.keep.days,
-                        "since": group.keep.since.value,
+                        "days": group.keep.wording[1],
+                        "since": group.keep.wording[0],
                         "law": "" if group.keep.law is None else pick(group.keep.law),
                     }
                     for group in case.groups
