@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bandwire
+from bandtool.sources import firmware_folder
 
-HEAP = "160k"  # what the firmware may use on a 64-bit build: a hard limit, not a wish
+HEAP = "256k"  # what the firmware may use on a 64-bit build, where a word is twice a chip's: a hard limit, not a wish
 START_LIMIT_S = 20.0
 ANSWER_LIMIT_S = 15.0
 CLOSE_LIMIT_S = 3.0
@@ -30,6 +31,7 @@ _ANSWERS_TO_LEAVE = ("asked", "already")
 _CUT = "cut"
 _ARGUMENT_MAX = 200
 _PATH_MAX = 255  # bytes
+_RADIO = Path(__file__).resolve().parent / "radio"
 
 
 class BandProcessError(Exception):
@@ -48,7 +50,8 @@ class BandStopped(BandProcessError):
 class BandOptions:
     """How to start a band; see firmware/device/band/boards/desktop.py for the meaning of each.
 
-    uid 7 bytes; keys five of 16 bytes: for a new `state` folder. cut "N" or "N:BYTES". None: not given.
+    uid 7 bytes; keys five of 16 bytes: for a new `state` folder. cut "N" or "N:BYTES". air: what Air.option() of
+    voyage.air gives; without it the band has no radio. None: not given.
     """
 
     state: Path
@@ -58,7 +61,10 @@ class BandOptions:
     passive: bool = False
     cut: str | None = None
     flash_fail: int | None = None
+    reset: str | None = None
+    broken: Sequence[str] = ()
     heap: str = HEAP
+    air: str | None = None
 
     def arguments(self, link: str) -> list[str]:
         out = ["--board", "desktop", "--state", str(self.state), "--link", link]
@@ -76,6 +82,10 @@ class BandOptions:
             out += ["--cut", self.cut]
         if self.flash_fail is not None:
             out += ["--flash-fail", str(self.flash_fail)]
+        if self.reset is not None:
+            out += ["--reset", self.reset]
+        if self.broken:
+            out += ["--broken", ",".join(self.broken)]
         return out
 
 
@@ -101,20 +111,14 @@ def find_micropython() -> str:
     return found
 
 
-def firmware_folder() -> Path:
-    """The device's files: of this checkout, else those installed with the wheel."""
-    here = Path(__file__).resolve()
-    for folder in (here.parents[2] / "firmware" / "device", here.parent / "firmware"):
-        if (folder / "main.py").is_file():
-            return folder
-    raise BandProcessError("the band's firmware files are missing: install steward-edge again, or use a checkout")
-
-
 def command_line(options: BandOptions, link: str) -> tuple[list[str], dict[str, str]]:
     """(arguments, environment) of a band's process."""
     folder = firmware_folder()
     wire = Path(bandwire.__file__).resolve().parents[1]
     environment = {**os.environ, "MICROPYPATH": f".frozen:{folder}:{wire}"}
+    if options.air is not None:
+        environment["MICROPYPATH"] += f":{_RADIO}"
+        environment["VOYAGE_AIR"] = options.air
     line = [find_micropython(), "-X", f"heapsize={options.heap}", str(folder / "main.py")]
     return line + options.arguments(link), environment
 

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from voyage import checks_reasons as reasons
+from voyage import checks_seek as seek
 from voyage import checks_shore as shore
 from voyage import checks_trust as trust
 from voyage import checks_untracked as untracked
+from voyage import checks_workshop as workshop
 from voyage.cast import BANDS_MIN
 from voyage.observed import DoorTry, Observed, TillTry
 from voyage.verdict import Check, Verdict
@@ -264,6 +266,7 @@ CHECKS: tuple[Named, ...] = (
     ("passive_bands_worked", "Passive bands open and pay", passive_bands_worked),
     ("events_contiguous", "The event log has no holes", events_contiguous),
     ("bands_are_real", "Every band is a MicroPython process", bands_are_real),
+    ("bands_from_workshop", "A station keys bands before the voyage", workshop.bands_from_workshop),
     ("crew_served", "Cards appear at the handheld, answers are kept", shore.crew_served),
     ("suggestions_safe", "No suggestion goes against a guest", shore.suggestions_safe),
     ("suggestions_follow", "Suggestions follow what guests say", reasons.suggestions_follow),
@@ -275,6 +278,7 @@ CHECKS: tuple[Named, ...] = (
     ("catalogue_applied", "Shore's catalogue is applied once", shore.catalogue_applied),
     ("events_ashore_once", "Every event is ashore exactly once", shore.events_ashore_once),
     ("link_counted", "The link's bytes are counted right", shore.link_counted),
+    ("band_found", "A guest finds their band", seek.band_found),
     ("nothing_undeclared", "Nothing is kept without a use", trust.nothing_undeclared),
     ("own_pages", "The band opens its guest's own pages", trust.own_pages),
     ("proofs_hold", "What a guest takes home proves itself", trust.proofs_hold),
@@ -287,7 +291,9 @@ UNTRACKED_CHECKS: tuple[Named, ...] = (
     ("nothing_optional", "Nothing optional is kept of anybody", untracked.nothing_optional),
 )
 # What needs a guest's yes; on a day without tracking UNTRACKED_CHECKS say that there is none of it.
-PERSONAL = frozenset({"crew_served", "suggestions_safe", "suggestions_follow", "suggestions_explained", "reasons_hold"})
+PERSONAL = frozenset(
+    {"crew_served", "suggestions_safe", "suggestions_follow", "suggestions_explained", "reasons_hold", "band_found"}
+)
 
 
 def _asked_for(seen: Observed) -> Iterable[Named]:

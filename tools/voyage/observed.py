@@ -321,6 +321,28 @@ class TrustSeen:
     drill_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkshopSeen:
+    """What a station made before the voyage. done: as its own lines say. stocked, left_out: as the import said."""
+
+    uids: tuple[str, ...]
+    done: int
+    seconds: float
+    stocked: int = 0
+    left_out: int = 0
+    taken: int = 0  # out of the stock by the end of the day
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeen:
+    """A guest looked for their band. silent: nothing could be heard of it before the guest switched it on."""
+
+    silent: bool
+    found: bool
+    buzzed: bool
+    took_s: float
+
+
 @dataclass(slots=True)
 class Observed:
     """Everything that was seen. `doors` is every door of the ship: a check may ask for each of them."""
@@ -335,11 +357,13 @@ class Observed:
     ledger: LedgerFacts | None = None
     events: list[EventSeen] = field(default_factory=list)
     bands: list[BandFacts] = field(default_factory=list)
+    workshop: WorkshopSeen | None = None
     served: list[Served] = field(default_factory=list)
     care: list[CareSeen] = field(default_factory=list)
     suggestions: list[SuggestionSeen] = field(default_factory=list)
     arms: tuple[ArmSeen, ...] = ()
     trust: TrustSeen | None = None
+    found: FoundSeen | None = None
     untracked: UntrackedSeen | None = None
     untracked_asked: bool = False
     freezes: list[FreezeSeen] = field(default_factory=list)

@@ -28,9 +28,20 @@ class ServiceDied(ShipError):
 
 
 class ServiceProcess:
-    """`python -m steward ...` in a process and session of its own. name: for people, "the gateway"."""
+    """`python -m steward ...` in a process and session of its own. name: for people, "the gateway".
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None) -> None:
+    program: another module than steward.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None,
+        program: str = "steward",
+    ) -> None:
+        self._program = program
         self._name = name
         self._command = command
         self.log = log
@@ -45,7 +56,7 @@ class ServiceProcess:
     async def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "steward", *self._command),
+                *(sys.executable, "-m", self._program, *self._command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

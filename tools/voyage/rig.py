@@ -6,6 +6,7 @@ The demo and its checks run the gateway as the real separate process instead.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -76,6 +77,7 @@ class Rig:
         aes: Aes | None = None,
         exchange_limit_s: float = EXCHANGE_LIMIT_S,
         funds: Funds | None = None,
+        stations: Sequence[str] = (),
     ) -> None:
         self._exchange_limit_s = exchange_limit_s
         self.entropy = OsEntropy()
@@ -89,9 +91,8 @@ class Rig:
         self.site = site
         pins = PinService(self.entropy)
         self.desk = CheckinService(store, self.clock, self.entropy, pins, ZONES)
-        self.encoder = EncodeService(
-            store, self.clock, self.entropy, self.keyring, self.aes, EncodeSettings(site, SUN_TEMPLATE, random_id)
-        )
+        encoding = EncodeSettings(site, SUN_TEMPLATE, random_id, stations=stations)
+        self.encoder = EncodeService(store, self.clock, self.entropy, self.keyring, self.aes, encoding)
         self.payments = PaymentService(store, self.clock, self.entropy, self.keyring, self.aes, settings, pins, funds)
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[CardReader] = []

@@ -36,22 +36,25 @@ from voyage.relay import Relay
 from voyage.report import build_report, micropython_version, write_report
 from voyage.scene import Lamp
 from voyage.screen import Screen
+from voyage.seek import ZONE, try_find
 from voyage.ship import (
     HOST,
-    GatewayProcess,
+    AirGatewayProcess,
     LinkPlan,
     check_writable,
     free_port,
     make_ship,
+    own_folder,
     page_port,
     settings_text,
 )
 from voyage.shore import Shore, ShoreProcess, make_shore, name_authority
 from voyage.tending import first_trouble, in_background, unless_one_dies
-from voyage.trust import try_trust
+from voyage.trust import GUEST, try_trust
 from voyage.untracked import Untracking, look_for_optional, may_ask
 from voyage.verdict import Check
 from voyage.watching import taps_by_hand
+from voyage.workshop import Workshop, bring_aboard, look_at_stock
 from voyage.wrists import VirtualBand, close_all, start_all
 
 BOARD_EVERY_S = 0.5
@@ -88,7 +91,7 @@ class Sailing:
         self._seen.untracked_asked = settings.untracked
         self._checks: list[Check] = []
         self._seconds: dict[str, float] = {}
-        self._gateway: GatewayProcess | None = None
+        self._gateway: AirGatewayProcess | None = None
         self._by_hand: set[str] = set()  # people whose bands were tapped by hand
 
     async def sail(self, stop: asyncio.Event) -> Outcome:
@@ -163,11 +166,16 @@ class Sailing:
         link = LinkPlan(broker_port, relay.port, shore_folder.key)
         names = pcsc.names if pcsc else {}
         text = settings_text(self._cast, port, controllers.addresses, names, datetime.now(UTC), link)
-        config, tokens = make_ship(folder, self._cast, text)
+        workshop = Workshop(folder, self._cast, folder / "bands")
+        stack.push_async_callback(workshop.close)
+        config, tokens = make_ship(folder, self._cast, text + workshop.trusted)
+        workshop.begin()
         await name_authority(shore_folder.config, folder)
 
         scene.begin("starting the gateway")
-        gateway = GatewayProcess(config, folder / "gateway.log", pcsc.environment() if pcsc else None)
+        air_port = free_port(0)
+        environment = pcsc.environment() if pcsc else None
+        gateway = AirGatewayProcess(config, folder / "gateway.log", environment, air_port, ZONE)
         stack.push_async_callback(gateway.stop)
         await gateway.start()
         self._gateway = gateway
@@ -188,7 +196,11 @@ class Sailing:
         fleet = Gateway(scene.fleet)
         stack.push_async_callback(fleet.close)
         screen.plain(f"shore process {ashore.pid}, log {ashore.log}")
-        bands = [VirtualBand(band, folder / "bands") for band in self._cast.bands]
+        with self._timed("workshop"):
+            self._seen.workshop = await bring_aboard(workshop, tokens.desk, self._address(port), scene)
+        found = self._cast.person(GUEST).band
+        airs = {found: f"{HOST}:{air_port}/{found}"}
+        bands = [VirtualBand(band, folder / "bands", airs.get(band.key)) for band in self._cast.bands]
         stack.push_async_callback(close_all, bands)
         handhelds = {p.key: Handheld(self._address(port), p.duty) for p in self._cast.crew if p.duty is not None}
         for handheld in handhelds.values():
@@ -240,7 +252,11 @@ class Sailing:
                         look_for_optional, aboard.folder, guests, untracking.asked, seen.events
                     )
             scene.figures = await monitor.get("/v1/board")
+            seen.workshop = await look_at_stock(seen.workshop, monitor)
             await watch.look()
+            if not seen.untracked_asked:
+                with self._timed("find me"):
+                    seen.found = await try_find(aboard, self._cast, acts, scene)
             with self._timed("trust"):
                 seen.trust = await try_trust(aboard, self._cast, acts, seen, scene)
             self._conclude(aboard, acts, micropython)
@@ -360,7 +376,7 @@ class Sailing:
         """The ship's folder. One of our own making goes in the end, unless something went wrong in it."""
         kept = self._settings.keep
         if kept is not None:
-            yield _own_folder(kept)
+            yield own_folder(kept)
             return
         folder = Path(tempfile.mkdtemp(prefix="voyage-"))
         try:
@@ -377,11 +393,3 @@ class Sailing:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             self._screen.note(f"The ship's folder is kept for a look: {folder}")
-
-
-def _own_folder(path: Path) -> Path:
-    """A folder to keep: new or empty, so that nothing of another voyage is mixed in."""
-    path.mkdir(parents=True, exist_ok=True)
-    if any(path.iterdir()):
-        raise ShipError(f"{path} is not empty: name a new folder with --keep")
-    return path.resolve()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,17 @@ def free_port(port: int) -> int:
                 f'another with --port N, 0 for any free one (make demo ARGS="--port 0")'
             ) from None
         return int(probe.getsockname()[1])
+
+
+def free_ports(names: Iterable[str]) -> dict[str, int]:
+    """One for each name, no two alike: all are held until the last is found."""
+    with contextlib.ExitStack() as held:
+        found = {}
+        for name in names:
+            probe = held.enter_context(socket.socket())
+            probe.bind((HOST, 0))
+            found[name] = int(probe.getsockname()[1])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,16 @@ class GatewayProcess(ServiceProcess):
         super().__init__("the gateway", ("run", "--config", str(config)), log, environment)
 
 
+class AirGatewayProcess(ServiceProcess):
+    """The same with a radio in this zone, on an air of its own that bands join at `air_port`."""
+
+    def __init__(
+        self, config: Path, log: Path, environment: Mapping[str, str] | None, air_port: int, zone: str
+    ) -> None:
+        command = (str(config), str(air_port), zone)
+        super().__init__("the gateway", command, log, environment, "voyage.airgateway")
+
+
 def check_writable(path: Path) -> None:
     """Raises ShipError if a file could not be written in the end: better known before the day than after.
 
@@ -180,3 +202,11 @@ def check_writable(path: Path) -> None:
         path.unlink()
     except OSError as error:
         raise ShipError(f"{path} cannot be written ({error.strerror}): name another file") from None
+
+
+def own_folder(path: Path) -> Path:
+    """A folder to keep: new or empty, so that nothing of another voyage is mixed in."""
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise ShipError(f"{path} is not empty: name a new folder with --keep")
+    return path.resolve()

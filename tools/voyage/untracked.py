@@ -27,8 +27,10 @@ _OPTIONAL = {
     "notes": "SELECT guest FROM note",
     "companies": "SELECT guest FROM stay_company WHERE company IS NOT NULL",
     "consents": "SELECT guest FROM consent WHERE given",
+    "places": "SELECT guest FROM presence",
+    "radios": "SELECT guest FROM band_radio JOIN band USING (uid) WHERE is_on",
 }
-_PERSONAL = frozenset({"notes", "photo", "suggestions"})  # fields of a look that need a guest's yes
+_PERSONAL = frozenset({"notes", "photo", "suggestions", "presence"})  # fields of a look that need a guest's yes
 _EMERGENCY = "broke_glass"  # its basis is a vital interest
 _EVENTS = ("OFFER_", "SIGNAL_", "NOTE_")
 _MOVED = ("DOOR_OPENED", "DOOR_REFUSED")

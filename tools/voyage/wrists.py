@@ -16,15 +16,16 @@ from voyage.observed import BandFacts
 
 HOST = "127.0.0.1"
 STARTING_MAX = 8  # at once: each takes a processor for some 20 ms
+_LIGHTS = "lights"  # beside it
 _EMPTIEST, _CELL = 4, "battery"  # percent; the file that stands for a band's cell, in its flash folder
 
 
 class VirtualBand:
-    """A band of the cast. Its flash is a folder and outlives kill()."""
+    """A band of the cast. Its flash is a folder and outlives kill(). air: where its radio is; None: it has none."""
 
-    def __init__(self, band: Band, folder: Path) -> None:
+    def __init__(self, band: Band, folder: Path, air: str | None = None) -> None:
         self.band = band
-        self._options = BandOptions(folder / band.key, passive=band.passive)
+        self._options = BandOptions(folder / band.key, passive=band.passive, air=air)
         self._process: BandProcess | None = None
 
     @property
@@ -38,9 +39,16 @@ class VirtualBand:
         """Of its cell, the same in every run; a passive band has none to tell of."""
         return _EMPTIEST + zlib.crc32(f"percent {self.band.key}".encode()) % (101 - _EMPTIEST)
 
+    def lights(self) -> str:
+        """What its light and its motor do now, as the board writes it down."""
+        file = self._options.state / _LIGHTS
+        return file.read_text() if file.exists() else ""
+
     async def start(self) -> None:
         self._options.state.mkdir(parents=True, exist_ok=True)
         (self._options.state / _CELL).write_text(str(self.battery_percent))
+        if self._options.air is not None:
+            (self._options.state / _LIGHTS).touch()
         self._process = await BandProcess.start(self._options, "field")
 
     async def enter(self, port: int) -> None:
