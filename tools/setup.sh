@@ -58,7 +58,7 @@ find_python() {
 }
 
 install_python() {
-    extras=aggregates,dev,fleet,models
+    extras=aggregates,ble,dev,fleet,models,tools
     ! has_pcsc_build || extras=$extras,pcsc
     wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum) $extras"
     case "$(cat $VENV/.steward 2>/dev/null)" in "$wanted$TRAIN" | "$wanted,train") return 0 ;; esac
@@ -70,7 +70,7 @@ install_python() {
     }
     pip="$VENV/bin/python -m pip --disable-pip-version-check -q --retries 2"
     has_pcsc_build || say "PC/SC readers are off: building pyscard needs swig, a C compiler, pkg-config and libpcsclite-dev."
-    [ -z "$TRAIN" ] && size="70 Python packages, 160 MB" || size="110 Python packages, 550 MB"
+    [ -z "$TRAIN" ] && size="85 Python packages, 190 MB" || size="125 Python packages, 580 MB"
     say "downloading about $size, pinned in constraints.txt, into $VENV ($extras)"
     $pip install -c constraints.txt -e ".[$extras]" || {
         say "could not install the Python packages; what pip said is above. Without a network, point pip at a mirror or a" \
@@ -85,7 +85,7 @@ install_python() {
 
 # The older runtime of models, which wants the older NumPy: tests run the same files in both.
 install_tflite() {
-    codecs=$(grep -E '^(cbor2|cffi|cryptography|pycparser|zstandard)==' constraints.txt)
+    codecs=$(grep -E '^(cbor2|cffi|cryptography|pycparser|rfc8785|zstandard)==' constraints.txt)
     wanted="$(cat constraints-tflite.txt) $codecs"
     [ "$(cat $TFLITE/.steward 2>/dev/null)" != "$wanted" ] || return 0
     if ! python3.11 -c 'import venv' 2>/dev/null; then

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 import bandwire
+from bandtool.sources import firmware_folder
 from steward.services.board import percentile
-from voyage.bandproc import BandOptions, BandProcess, find_micropython, firmware_folder
+from voyage.bandproc import BandOptions, BandProcess, find_micropython
 
 ROUNDS = 200
 _SCRIPT = Path(__file__).with_name("applet_on_band.py")
