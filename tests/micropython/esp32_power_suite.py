@@ -1,20 +1,23 @@
 """Run by MicroPython: the ESP32 board's watchdog, sleep, lights and cause of start, on fakes of its modules.
 
-Argument: a folder for flash. Prints one JSON object: each check by name, and what went wrong with it.
+Arguments and what it prints: checks.py.
 """
 
-import json
 import sys
 
+import checks
 import esp32 as wake
 import machine
 
 from band import board as parts
+from band import errorring
 from band.boards import esp32
+from bandwire import faults
 
 esp32._FOLDER = sys.argv[1]
 esp32._LOG_FOLDER = sys.argv[1] + "-log"
 BUTTON, IRQ, POWER_GOOD, LIGHT, FAULT, HAPTIC = 33, 4, 34, 25, 26, 27
+FULL, SLOW = 160_000_000, 80_000_000
 
 
 def a_board():
@@ -101,12 +104,107 @@ def a_press_ends_a_rest_awake():
         looks.append(1)
         machine.levels[BUTTON] = 0 if len(looks) == 3 else 1
 
-    kept = esp32.time
-    esp32.time = Time(look)
-    board.rest(60000)
-    esp32.time = kept
+    resting(board, 60000, look)
     machine.levels[BUTTON] = 1
     assert len(looks) == 3
+
+
+def resting(board, duration_ms, look, heard=lambda: 0):
+    """Rest awake; look(): at each look at the pins."""
+    kept = esp32.time
+    esp32.time = Time(look)
+    try:
+        board.rest(duration_ms, heard)
+    finally:
+        esp32.time = kept
+
+
+def clocks_of_a_rest(board, duration_ms, comes_at=3):
+    """(of each look, after it): the chip gives its signal at one of them."""
+    seen = []
+
+    def look(_):
+        seen.append(machine.hertz)
+        machine.levels[IRQ] = 0 if len(seen) == comes_at else 1
+
+    resting(board, duration_ms, look)
+    machine.levels[IRQ] = 1
+    return seen, machine.hertz
+
+
+def the_clock_is_slow_while_the_band_waits_awake_and_full_for_a_reader():
+    machine.hertz = 240_000_000
+    board = a_board()
+    assert machine.hertz == FULL, "whatever this build starts with, before its radio is on"
+    assert clocks_of_a_rest(board, 60000) == ([SLOW] * 3, FULL)
+    machine.levels[BUTTON] = 0
+    assert clocks_of_a_rest(board, 60000) == ([SLOW] * 3, FULL), "a pressed button too"
+    machine.levels[BUTTON] = 1
+
+
+def a_short_wait_within_a_connection_stays_at_full_speed():
+    board = a_board()
+    machine.clocks.clear()
+    assert clocks_of_a_rest(board, 20) == ([FULL] * 3, FULL)
+    assert machine.clocks == []
+
+
+def light_sleep_leaves_the_clock_alone():
+    board = a_board()
+    machine.clocks.clear()
+    board.may_sleep = True
+    board.rest(7000)
+    assert (machine.clocks, machine.asleep) == ([], [("light", 7000)])
+
+
+def what_goes_wrong_while_it_waits_does_not_leave_it_slow():
+    board = a_board()
+    calls = []
+
+    def heard():
+        calls.append(machine.hertz)
+        if len(calls) == 2:
+            raise OSError(5)
+        return 0
+
+    try:
+        resting(board, 60000, lambda _: None, heard)
+    except OSError:
+        assert calls == [FULL, SLOW]
+        assert machine.hertz == FULL
+        return
+    raise AssertionError("it was swallowed")
+
+
+def a_clock_that_does_not_slow_down_loses_no_tap():
+    board = a_board()
+    machine.clock_refuses = (SLOW,)
+    try:
+        for _ in range(2):
+            assert clocks_of_a_rest(board, 60000) == ([FULL] * 3, FULL)
+    finally:
+        machine.clock_refuses = ()
+    assert clocks_of_a_rest(board, 60000) == ([FULL] * 3, FULL), "it is not tried again until the next start"
+
+
+def a_clock_that_does_not_speed_up_loses_no_tap_and_is_tried_again():
+    board = a_board()
+    machine.clock_refuses = (FULL,)
+    try:
+        assert clocks_of_a_rest(board, 60000) == ([SLOW] * 3, SLOW), "slowly, but it is served"
+    finally:
+        machine.clock_refuses = ()
+    assert clocks_of_a_rest(board, 60000) == ([SLOW] * 3, FULL)
+    assert clocks_of_a_rest(board, 60000) == ([FULL] * 3, FULL)
+
+
+def a_clock_that_cannot_be_set_does_not_keep_it_from_starting():
+    machine.clock_refuses = (FULL, SLOW)
+    machine.hertz = 240_000_000
+    try:
+        assert clocks_of_a_rest(a_board(), 60000) == ([240_000_000] * 3, 240_000_000)
+    finally:
+        machine.clock_refuses = ()
 
 
 class Time:
@@ -135,6 +233,37 @@ def the_log_has_a_folder_of_its_own():
     assert board.log_flash().free_bytes() > 0
 
 
+def a_fault_for_which_there_is_no_memory_stops_no_door():
+    def none_left(*_):
+        raise MemoryError
+
+    board = a_board()
+    board.log_flash = lambda: esp32.FileFlash(sys.argv[1] + "-faults")
+    ring = errorring.ErrorRing(board)
+    ring.note(faults.CARD_WRITE, 5)
+    before = [(fault.code, fault.count) for fault in ring._record.faults]
+    kept = errorring.Fault, ring._uptime_s
+    errorring.Fault = none_left
+    try:
+        ring.note(faults.RADIO_OFF, 1)  # a new one
+        ring._uptime_s = none_left
+        ring.note(faults.CARD_WRITE, 5)  # one that is known
+    finally:
+        errorring.Fault, ring._uptime_s = kept
+    assert [fault.code for fault in ring._record.faults] == [code for code, _ in before], "none is lost for it"
+
+    ring._dirty = True
+    pack = faults.pack_record
+    faults.pack_record = none_left
+    try:
+        ring.flush()
+        assert ring._dirty, "written as soon as it can be"
+    finally:
+        faults.pack_record = pack
+    ring.close()
+    assert not ring._dirty
+
+
 def a_cable_is_power_and_a_line():
     board = a_board()
     machine.levels[POWER_GOOD] = 1
@@ -145,13 +274,4 @@ def a_cable_is_power_and_a_line():
     machine.levels[POWER_GOOD] = 1
 
 
-told = {}
-for name, check in sorted(globals().items()):
-    if callable(check) and not isinstance(check, type) and name != "a_board":
-        try:
-            check()
-            told[name] = ""
-        except Exception as err:  # noqa: BLE001
-            sys.print_exception(err)
-            told[name] = repr(err)
-print(json.dumps(told))
+checks.run(globals())

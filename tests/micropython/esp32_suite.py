@@ -29,6 +29,9 @@ class Driver:
         self.answers = []
         self.lights = []
         self.extended = 0
+        self.rest = None  # of a board: then it waits for each reader, and notes the clock
+        self.waiting = []
+        self.answering = []
 
     def arm(self, uid):
         self.armed.append(uid.hex() if uid else None)
@@ -38,16 +41,25 @@ class Driver:
         if not self._script:
             return nfc.STOP
         step = self._script.pop(0)
+        if step == nfc.ACTIVATED and self.rest is not None:
+            self.waiting.append([])
+            self.rest(60000, self._comes)
         if isinstance(step, int):
             return step
         self._command = bytes.fromhex(step)
         return nfc.COMMAND
+
+    def _comes(self):
+        """Heard at the third look."""
+        self.waiting[-1].append(machine.hertz)
+        return len(self.waiting[-1]) == 3
 
     def command(self):
         return self._command
 
     def respond(self, rapdu):
         self.answers.append(rapdu.hex())
+        self.answering.append(machine.hertz)
 
     def extend(self):
         self.extended += 1
@@ -104,7 +116,10 @@ def with_a_driver():
     machine.levels[CHARGER_PIN] = 0
     seen["on the charger"] = [board.charging(), board.battery_percent()]
     machine.levels[CHARGER_PIN] = 1
+    driver.rest = board.rest
     loop.run(board)
+    assert driver.waiting == [[160_000_000, 80_000_000, 80_000_000]] * 3, driver.waiting
+    assert driver.answering == [160_000_000] * len(driver.answers), "an exchange is at full speed"
     seen["armed"] = driver.armed
     seen["answers"] = [answer[-4:] for answer in driver.answers]
     seen["lights"] = driver.lights

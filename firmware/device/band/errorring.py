@@ -52,21 +52,28 @@ class ErrorRing:
         self.flush()
 
     def note(self, code: int, detail: int = 0) -> None:
-        """Count this fault. detail: 0 to 255; more is cut off."""
-        detail = min(max(detail, 0), _BYTE_MAX)
+        """Count this fault. detail: 0 to 255; more is cut off. With no memory left for it, it is not counted."""
+        try:
+            self._count(code, min(max(detail, 0), _BYTE_MAX))
+        except MemoryError:
+            self._record.lost = min(self._record.lost + 1, _BYTE_MAX)
+
+    def _count(self, code: int, detail: int) -> None:
+        """What takes memory comes first, so that a MemoryError changes nothing."""
+        now_s = self._uptime_s()
         known = self._record.faults
         for at in range(len(known)):
             if known[at].code == code and known[at].detail == detail:
                 fault = known.pop(at)
                 break
         else:
+            fault = Fault(code, detail, 0, self._record.boot, 0, 0)
             if len(known) >= faults.ENTRIES_MAX:
                 known.pop(0)
                 self._record.lost = min(self._record.lost + 1, _BYTE_MAX)
-            fault = Fault(code, detail, 0, self._record.boot, 0, 0)
         fault.count = min(fault.count + 1, faults.COUNT_MAX)
         fault.last_boot = self._record.boot
-        fault.last_s = self._uptime_s()
+        fault.last_s = now_s
         known.append(fault)
         self._dirty = True
 
@@ -95,7 +102,7 @@ class ErrorRing:
             if self._store is not None:
                 self._store.write(_NAME, self.told())
             self._dirty = False
-        except StoreError:
+        except (StoreError, MemoryError):
             pass  # tried again as soon as the next write is due
         return NEVER_MS
 

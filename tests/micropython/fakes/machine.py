@@ -72,6 +72,22 @@ class WDT:
         WDT.fed += 1
 
 
+hertz = 240_000_000
+clocks = []  # each clock that was set
+clock_refuses = ()
+
+
+def freq(wanted=None):
+    global hertz
+    if wanted is None:
+        return hertz
+    if wanted in clock_refuses:
+        raise ValueError
+    hertz = wanted
+    clocks.append(wanted)
+    return None
+
+
 def reset_cause():
     return cause
 

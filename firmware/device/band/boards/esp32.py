@@ -19,6 +19,7 @@ the fault is noted, a station is served all the same, and the chip is tried agai
 """
 
 import os
+import sys
 import time
 
 import bluetooth
@@ -75,6 +76,11 @@ _CELL_UPPER_OHM = 1_000_000
 _CELL_LOWER_OHM = 1_000_000
 _CELL_READINGS = 4  # their mean: the converter is noisy
 _LOOK_MS = 10  # between two looks at the pins while awake
+# The chip's clock, while there is work and while the band waits awake. Both are divided from one PLL that stays on, so
+# the peripherals' clock is 80 MHz in either case and no line or bus notices. 240 MHz needs that PLL set anew, under
+# which no radio lives (ESP-IDF, esp_pm_configure); nor does one below 80.
+_FULL_HZ, _WAIT_HZ = 160_000_000, 80_000_000
+_SLOW_FROM_MS = 100  # shorter waits, as in a connection, are not worth the change: it takes up to 10 ms each way
 _SEED_BYTES = 32
 _LAST_WORDS_MS = 50  # what was written last leaves the serial line's buffer
 _VENDOR = b"\x04"  # first UID byte of the chip family we stand in for
@@ -102,6 +108,8 @@ class Esp32Board:
     button_poll_ms = NEVER_MS  # rest() wakes for it
 
     def __init__(self) -> None:
+        self._clock_fails = False
+        self._set_clock(_FULL_HZ)  # before the radio is first on: some builds start with 240 MHz
         self._status = Pin(_PIN_STATUS, Pin.OUT, value=0)
         self._fault = Pin(_PIN_FAULT, Pin.OUT, value=0)
         self._haptic = Pin(_PIN_HAPTIC, Pin.OUT, value=0)
@@ -207,11 +215,27 @@ class Esp32Board:
         machine.lightsleep(duration_ms)
 
     def _rest_awake(self, duration_ms: int, heard: "Callable[[], int]") -> None:
-        """With the clock running: a radio works on, a serial line listens."""
+        """With the clock running, but slowly: a radio works on, a serial line listens."""
+        slowly = duration_ms >= _SLOW_FROM_MS and not self._clock_fails
         until_ms = self.now_ms() + duration_ms
         button = self._button.value()
-        while self._nfc_irq.value() and not heard() and self._button.value() == button and self.now_ms() < until_ms:
-            time.sleep_ms(_LOOK_MS)
+        if slowly:
+            self._set_clock(_WAIT_HZ)
+        try:
+            while self._nfc_irq.value() and not heard() and self._button.value() == button and self.now_ms() < until_ms:
+                time.sleep_ms(_LOOK_MS)
+        finally:
+            if machine.freq() != _FULL_HZ:
+                self._set_clock(_FULL_HZ)
+
+    def _set_clock(self, hertz: int) -> None:
+        """One that will not change costs battery or a tap's milliseconds, never the tap. Told once, slowed no more."""
+        try:
+            machine.freq(hertz)
+        except (ValueError, OSError):
+            if not self._clock_fails:
+                sys.stderr.write("error the clock cannot be set\n")
+            self._clock_fails = True
 
     def now_ms(self) -> int:
         return self._uptime.now_ms()
