@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bandwire.aes import Aes
 from bandwire.keys import K_MASTER
@@ -41,7 +42,7 @@ def make_radio(
     radio: Radio | None = None,
 ) -> RadioParts:
     """radio: in place of the platform's, for whoever starts a gateway in its own process. Raises ConfigError."""
-    wishes = RadioWishes(ship.store, clock, ship.follows)
+    wishes = RadioWishes(ship.store, clock, partial(_heard_ago_ms, ship) if ship.follows else None)
     tasks: dict[str, Run] = {"band wishes": wishes.run}
     if config.ble is not None and radio is None:
         _check(config, keyring, follows=ship.follows)
@@ -61,6 +62,13 @@ def make_radio(
     if heard_here:
         tasks["presence"] = presence.run
     return RadioParts(wishes, presence, FindMe(ship.store, clock, presence), tasks)
+
+
+async def _heard_ago_ms(ship: Ship) -> float | None:
+    """Since the authority was last heard here."""
+    status = await ship.status()
+    ago_s = None if status is None or status.authority is None else status.authority.heard_ago_s
+    return None if ago_s is None else ago_s * 1000
 
 
 def _own_radio(config: Config, clock: Clock) -> tuple[Radio, Run]:

@@ -72,5 +72,8 @@ async def test_the_next_wearer_gets_a_band_that_is_silent(stocked: bool, tmp_pat
                 await work.write_stocked(BODY, STATUS)
             else:
                 await work.write(await work.inspect(), BODY, STATUS, random_id=False)
+            assert work.told is not None
+            assert work.told.radio
+            assert not work.told.radio_on, "what is noted of it is noted of who wears it next"
         await wearer.until(lambda: wearer.shown() is None)
         assert not await told(wearer)

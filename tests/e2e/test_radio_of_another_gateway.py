@@ -32,6 +32,7 @@ from steward.services.findme import Finding
 
 UID, REF = Uid("04A1A1A1A1A1A1"), GuestRef("00000000000000a1")
 VERSION, PERIOD = 1, 30
+DOOR = '[[reader]]\nname = "cabin-8104"\nkind = "link"\npurpose = "door"\ncabin = 8104\n'
 AES = HostAes()
 
 
@@ -51,7 +52,7 @@ async def hold(condition: Callable[[], object]) -> None:
 async def test_a_band_at_another_gateway_is_placed_found_and_told_the_guest_s_word(tmp_path: Path) -> None:
     port, ears = free_port(), FakeRadio("bar", "bar")
     first = await Gateway.start(load(authority(tmp_path, port), {}))
-    second = await Gateway.start(load(bar(tmp_path, port), {}), ears)
+    second = await Gateway.start(load(bar(tmp_path, port, DOOR), {}), ears)
     here, there = first.parts.services, second.parts.services
     talking = asyncio.create_task(_talk(ears, here.clock.monotonic_ms))
     now_s = here.clock.now().unix_s
@@ -65,6 +66,8 @@ async def test_a_band_at_another_gateway_is_placed_found_and_told_the_guest_s_wo
         await here.store.write(aboard)
         await here.radio_wishes.say(REF, UID, True, "guest")
         await hold(lambda: there.radio_wishes.wish_of(bytes.fromhex(UID)) == WISH_ON)
+        [door] = second.parts.loops
+        assert door._wish_of(bytes.fromhex(UID)) == WISH_ON
         told = Condition(80, False, True, PERIOD)
         await there.store.write(lambda tx: note_radio(tx, UID, told, now_s, REF))  # as a tap there does it
         await until(here.store, lambda tx: (known := tx.radio(UID)) is not None and known.is_on)

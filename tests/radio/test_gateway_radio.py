@@ -132,7 +132,7 @@ async def test_a_wrong_passkey_a_band_out_of_reach_and_a_stranger_are_away(tmp_p
 async def test_in_a_crowd_of_500_the_band_is_placed_and_nothing_is_dropped(tmp_path: Path) -> None:
     rng = random.Random(6)
     crowd = [(f"E0:00:00:00:{n >> 8:02X}:{n & 255:02X}", eid.advertisement(rng.randbytes(8), -20)) for n in range(500)]
-    async with wearing(tmp_path) as wearer, ship_of(wearer) as (ship, ears), Crowd(wearer.air, crowd, 0.0):
+    async with wearing(tmp_path) as wearer, ship_of(wearer) as (ship, ears), Crowd(wearer.air, crowd, 0.0005):
         await ship.until(lambda: ship.presence.counts.strange > 2000)
         await ship.until(lambda: ship.presence.counts.written)
         kept = await ship.store.read(lambda tx: tx.presence(KIRA))

@@ -19,6 +19,8 @@ from steward.services.lookups import guest_in
 from steward.services.stock import SaidByPeer
 
 AHEAD_S = 300  # how far another gateway's clock may be ahead of ours
+_OFF = -1  # in a period's place
+_OFF_AS_WISHED = -2  # and that reader's gateway had the wish for off
 
 
 def band_for(tx: Tx, asker: GuestRef, uid: Uid) -> tuple[Band, Guest]:
@@ -67,24 +69,46 @@ def note_radio(tx: Tx, uid: Uid, condition: Condition | None, at_s: int, guest: 
     tx.put_radio(fresh)
     before = False if known is None else known.is_on
     if guest is not None and (before != fresh.is_on or (known is not None and known.wish != fresh.wish)):
-        period = -1 if fresh.period is None else fresh.period
+        off = _OFF_AS_WISHED if known is not None and known.wish is False else _OFF
+        period = off if fresh.period is None else fresh.period
         tx.append_event(fact(EventType.BAND_RADIO, at_s, guest=guest, uid=uid, period=period))
 
 
 def take_peer_radio(_books: object, tx: Tx, said: SaidByPeer) -> Iterable[str]:
-    """A band told it at another gateway's reader. Raises BadPeerEvent for a band or a period that there is not."""
+    """A band told it at another gateway's reader. Raises BadPeerEvent for a band or a period that there is not.
+
+    A wish for off is over only if that reader's gateway had it: one cut off may have told the band, in the very tap at
+    which it still said off, an on that the guest has taken back since.
+    """
     payload = said.event.payload
     uid, period = Uid(text_of(payload, "uid")), payload.get("period")
     band = tx.band(uid)
-    if type(period) is not int or not -1 <= period < PERIODS or band is None or band.guest != payload.get("guest"):
+    if type(period) is not int or not _OFF_AS_WISHED <= period < PERIODS:
+        raise BadPeerEvent("a period that no clock has")
+    if band is None or band.guest != payload.get("guest"):
         raise BadPeerEvent("a radio of no band that there is")
     known = tx.radio(uid)
     if band.state is BandState.ISSUED and (known is None or known.told_s <= said.event.at_s <= said.now_s + AHEAD_S):
-        tx.put_radio(told(known, uid, None if period < 0 else period, said.event.at_s))
+        fresh = told(known, uid, None if period < 0 else period, said.event.at_s)
+        still = known is not None and known.wish is False and period != _OFF_AS_WISHED
+        tx.put_radio(replace(fresh, wish=False) if still else fresh)
     return ()
 
 
-def note_off(tx: Tx, uid: Uid, condition: Condition | None) -> None:
-    """Of a guest who is not tracked: that the radio is off, as they wanted it. Nothing of when."""
-    if condition is not None and not condition.radio_on and tx.radio(uid) is not None:
-        note_radio(tx, uid, condition, 0)
+def note_untracked(tx: Tx, uid: Uid, condition: Condition | None) -> None:
+    """Of a guest who is not tracked: one that its button has switched on is told off at its next tap.
+
+    Nothing of when, nor of its clock, and no event: that would stand in the log beside the door's. So whether it is
+    off goes to the authority no sooner than the guest is tracked again, and a wish for off holds for as long.
+    """
+    if condition is None or not condition.radio:
+        return
+    known = tx.radio(uid)
+    if condition.radio_on:
+        fresh = replace(known or BandRadio(uid), has=True, wish=False)
+    elif known is not None:
+        fresh = BandRadio(uid, has=True, wish=None if known.wish is None else False)
+    else:
+        return
+    if fresh != known:
+        tx.put_radio(fresh)

@@ -7,7 +7,6 @@ from bandwire.token import TokenBody
 from steward.domain.access import Decision, is_crew
 from steward.domain.ids import OutletId, uid_from
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
-from steward.services.bandradio import note_off
 from steward.services.card import CardTalk
 from steward.services.conditions import note_tap
 from steward.services.crew import CrewService
@@ -60,10 +59,7 @@ class CrewTapService:
             hidden = is_hidden(tx, decision, shown)
             for event in alert_events(tap, decision, None if hidden else uid_from(shown.uid)):
                 tx.append_event(event)
-            if not hidden:
-                note_tap(tx, tap, talk.told, shown)
-            else:
-                note_off(tx, uid_from(shown.uid), talk.told)
+            note_tap(tx, tap, talk.told, shown, hidden=hidden)
             return decision
 
         decision = await timed_write(self._store, self._clock, tap, work)

@@ -11,7 +11,6 @@ from steward.domain.ids import GuestRef, uid_from
 from steward.domain.untracked import is_untracked
 from steward.errors import CardRefused
 from steward.ports import Clock, Entropy, KeyRing, Store, Tx
-from steward.services.bandradio import note_off
 from steward.services.card import CardTalk
 from steward.services.conditions import note_tap
 from steward.services.taps import Tap, TapOutcome, timed_write
@@ -114,10 +113,7 @@ class DoorService:
         def work(tx: Tx) -> Decision:
             decision = judge(tx, tap.place, shown, tap.at_s, tap.clock_trusted)
             self._record(tx, tap, decision, shown)
-            if not is_hidden(tx, decision, shown):
-                note_tap(tx, tap, talk.told, shown)
-            else:
-                note_off(tx, uid_from(shown.uid), talk.told)
+            note_tap(tx, tap, talk.told, shown, hidden=is_hidden(tx, decision, shown))
             return decision
 
         return TapOutcome.of(await timed_write(self._store, self._clock, tap, work))

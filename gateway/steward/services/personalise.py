@@ -112,13 +112,14 @@ class Personaliser:
 
     @property
     def told(self) -> Condition | None:
-        """What the card told of its battery, once it was written."""
-        return self._talk.told
+        """What the card told of its battery and radio, which is off once the card is written."""
+        told = self._talk.told
+        return None if told is None else Condition(told.battery_percent, told.charging, told.radio)
 
     @property
     def _radio_is_on(self) -> bool:
         """As its last wearer left it."""
-        return self.told is not None and self.told.radio_on
+        return self._talk.told is not None and self._talk.told.radio_on
 
     @property
     def random_id(self) -> bool:

@@ -2,13 +2,16 @@
 
 Off is for everybody who holds the guest's page, as freezing is. On is for who has proved to be the guest; a child's is
 switched on by an adult of the same booking alone. Under no-tracking the radio stays off.
+
+A gateway that is cut off from the authority cannot know that a wish for on was taken back, so it holds it back; the
+band is told at another reader, or at a later tap. Off is told by everybody at all times: it takes nothing from anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bandwire.condition import WISH_NONE, WISH_OFF, WISH_ON
@@ -25,21 +28,34 @@ from steward.services.notracking import untracked_in
 _LOG = logging.getLogger(__name__)
 FIELD = "radio"
 LOOK_EVERY_S = 2.0  # how soon a reader knows of a wish that came from another gateway, and that one is done
+# An authority that was not heard for so long is not there: after an outage, gateways try again within a minute.
+HOLD_ON_MS = 120_000.0
 NO_RADIO, UNTRACKED = "no_radio", "no_tracking_on"
 
 
 class RadioWishes:
-    """follows: another gateway of the ship is the authority, which alone orders what guests say."""
+    """heard_ago_ms: at a gateway that follows another, the ship's authority, which alone orders what guests say: since
+    when that was last heard; None: never.
+    """
 
-    def __init__(self, store: Store, clock: Clock, follows: bool = False) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, heard_ago_ms: Callable[[], Awaitable[float | None]] | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._follows = follows
+        self._heard_ago_ms = heard_ago_ms
+        self._as_of_ms: float | None = None  # when all that was taken back was known here
         self._waiting: Mapping[bytes, bytes] = {}
 
     def wish_of(self, uid: bytes) -> bytes:
         """What a reader is to tell this band: bandwire.condition. Asks no store, for a door is waiting."""
-        return self._waiting.get(uid, WISH_NONE)
+        wish = self._waiting.get(uid, WISH_NONE)
+        return WISH_NONE if wish == WISH_ON and not self._is_abreast() else wish
+
+    def _is_abreast(self) -> bool:
+        if self._heard_ago_ms is None:
+            return True
+        return self._as_of_ms is not None and self._clock.monotonic_ms() - self._as_of_ms < HOLD_ON_MS
 
     async def run(self) -> None:
         """Keep up with the store, for ever."""
@@ -51,7 +67,10 @@ class RadioWishes:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        wishes = await self._store.read(lambda tx: tx.wishes())
+        now_ms = self._clock.monotonic_ms()
+        ago_ms = None if self._heard_ago_ms is None else await self._heard_ago_ms()
+        wishes = await self._store.read(lambda tx: tx.wishes())  # later than that: not older than it says
+        self._as_of_ms = None if ago_ms is None else now_ms - ago_ms
         self._waiting = {bytes.fromhex(each.uid): WISH_ON if each.wish else WISH_OFF for each in wishes}
 
     async def say(self, asker: GuestRef, uid: Uid, on: bool, by: str) -> None:
@@ -59,7 +78,7 @@ class RadioWishes:
 
         Raises NotFound for anybody else's; Refused: authority_only, parent_needed, no_radio, no_tracking_on.
         """
-        if self._follows:
+        if self._heard_ago_ms is not None:
             raise Refused("authority_only", "guests are kept at the ship's folio authority: do it there")
         now_s = self._clock.now().unix_s
 
@@ -79,7 +98,8 @@ class RadioWishes:
 def _wish(tx: Tx, band: Band, on: bool) -> bool:
     """Whether it says anything new. Raises Refused no_radio."""
     known = tx.radio(band.uid)
-    if not band.active or (known is not None and not known.has):
+    said_none = known is not None and not known.has and known.wish is None  # with a wish it is still to be asked
+    if not band.active or said_none:
         raise Refused(NO_RADIO, "this band has no radio")
     radio = known or BandRadio(band.uid)
     # A wish for on may have been taken at the last tap, which the band says at the next alone: off is told anyway.

@@ -49,6 +49,7 @@ _LOG = logging.getLogger(__name__)
 ASK_EVERY_MS = 5000  # also how long the authority takes at most to notice that we are away, with some more
 HURRY_MS = 20  # questions asked at once go out together
 ALARM_EVERY_MS = 60_000
+HEARD_LATE_S = 60  # what was sent longer ago, by either clock, says nothing of whether the authority is there now
 _POSITION = "ship.position"
 _DENY_REASON = "ship"
 
@@ -109,7 +110,10 @@ class Replica:
 
     @property
     def heard_ago_ms(self) -> float | None:
-        """Since the authority was last heard by this process; None: never."""
+        """Since this process last heard from the authority with nothing missing in between; None: never.
+
+        What was sent long ago, left over in the broker or played back, is not heard from it.
+        """
         return None if self._heard_ms is None else self._clock.monotonic_ms() - self._heard_ms
 
     def ask(self) -> bool:
@@ -176,8 +180,10 @@ class Replica:
             await self._alarms.raise_(error.code)
             return
         now_s = self._clock.now().unix_s
-        must_ask = await self._store.write(lambda tx: self._apply(tx, changes, now_s))
-        self._heard_ms = self._clock.monotonic_ms()
+        must_ask, at = await self._store.write(lambda tx: (self._apply(tx, changes, now_s), position(tx)))
+        is_abreast = not changes.hello and at == Position(changes.epoch, changes.rev_to)
+        if is_abreast and abs(now_s - changes.sent_s) <= HEARD_LATE_S:
+            self._heard_ms = self._clock.monotonic_ms()
         if must_ask:
             self.ask()
         if self._desk is not None:
