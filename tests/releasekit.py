@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.contract.makers import band, guest, uid
 from tests.linkkit import LoopClock
+from tests.unit.radiokit import ADDRESS, FakeRadio
 
 from bandwire import release as wire
 from steward.adapters.memory import MemoryStore
@@ -23,6 +24,7 @@ from steward.ports.sync import PipeMessage
 from steward.services.bandreleases import KIND, BandReleases
 from steward.services.downlink import DownlinkService, DownlinkSettings, DownOutcome
 from steward.services.fromshore import APPLIERS
+from steward.services.presence import Heard
 
 SHORE, RELEASE = Ed25519PrivateKey.from_private_bytes(bytes(32)), Ed25519PrivateKey.from_private_bytes(b"R" * 32)
 URL = "https://fleet.example/band.release"
@@ -65,18 +67,48 @@ class Files:
         return self.here.get(sha256)
 
 
+class LongClock(LoopClock):
+    """Hours pass in no time."""
+
+    passed_s = 0.0
+
+    def monotonic_ms(self) -> float:
+        return super().monotonic_ms() + self.passed_s * 1000
+
+    def tick(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.passed_s += seconds
+
+
+@dataclass
+class Ears:
+    """services.bandwatch.Listener: hears whom the test says."""
+
+    clock: LongClock
+    listens: bool = True
+    heard_ms: dict[Uid, float] = field(default_factory=dict)
+
+    def hear(self, *uids: Uid) -> None:
+        self.heard_ms |= dict.fromkeys(uids, self.clock.monotonic_ms())
+
+    def where(self, uid: Uid) -> Heard | None:
+        at_ms = self.heard_ms.get(uid)
+        return None if at_ms is None else Heard(FakeRadio("gw1", "deck 8"), ADDRESS, 0, at_ms, None)
+
+
 class Aboard:
     """A gateway that hears shore and brings bands their program. Bands 1..n are issued, in cabins 8001 and on."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or MemoryStore(first_epoch=1)
-        self.clock, self.files = LoopClock(), Files()
+        self.clock, self.files = LongClock(), Files()
+        self.ears = Ears(self.clock)
         settings = DownlinkSettings("aurora", (public_of(SHORE),))
         self.downs = DownlinkService(self.store, self.clock, settings, APPLIERS)
         self.restart()
 
     def restart(self) -> None:
-        self.releases = BandReleases(self.store, self.clock, self.files, public_of(RELEASE))
+        self.releases = BandReleases(self.store, self.clock, self.files, public_of(RELEASE), self.ears)
 
     async def hear(
         self, version: int, body: bytes, *, ship: str = "aurora", key: Ed25519PrivateKey = SHORE
@@ -102,6 +134,12 @@ class Aboard:
 
         await self.store.write(work)
         return [uid(number) for number in range(1, count + 1)]
+
+    async def begin(self, uid: Uid) -> None:
+        """Its content is being sent to this band."""
+        release = await self.releases.next_for(uid)
+        assert release is not None
+        assert await self.releases.begin(uid, release)
 
     async def offered(self, uids: list[Uid]) -> int:
         return sum([await self.releases.next_for(one) is not None for one in uids])

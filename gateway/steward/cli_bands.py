@@ -83,4 +83,6 @@ def releases(
         state = f"halted ({told['halted']})" if told["halted"] else f"stage {told['stage']} of {told['stages']}"
         if not told["here"]:
             state = told["problem"] or "its file has not come yet"
+        elif told["problem"]:
+            state += f" ({told['problem']})"
         typer.echo(f"release {told['number']}: {state}; {told['kept']} bands run it, {told['failed']} failed")

@@ -33,7 +33,7 @@ def make_bands(config: Config, store: Store, clock: Clock, ears: Ears | None, *,
     if settings is None or follows:
         return BandParts()
     folder = FolderReleases(settings.folder)
-    releases = BandReleases(store, clock, folder, settings.release_key)
+    releases = BandReleases(store, clock, folder, settings.release_key, ears)
     tasks: dict[str, Callable[[], Awaitable[None]]] = {"band releases": releases.run}
     if link is not None and settings.fetch_kib_per_day:
         try:

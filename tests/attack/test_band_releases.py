@@ -45,7 +45,7 @@ async def test_it_is_offered_tried_and_kept(store: Store) -> None:
     offered = await aboard.releases.next_for(one)
     assert offered is not None
     assert offered.content == content
-    await aboard.releases.begun(one, 7)
+    await aboard.begin(one)
     assert await aboard.releases.next_for(one) is not None  # until it says what became of it
     await aboard.releases.heard(one, told(6, 7, wire.TRIED, running=1))  # on trial: nothing is known yet
     assert await aboard.releases.next_for(one) is not None
@@ -61,6 +61,7 @@ async def test_it_is_offered_tried_and_kept(store: Store) -> None:
     [
         container(7, key=THIEF),
         container(7)[:-1],
+        container(7)[:-1] + b"x",  # a file that is not what the signed header says
         container(7) + b"x",
         container(8),  # signed, but another one than was ordered
         b"",
@@ -112,7 +113,6 @@ async def test_one_band_that_lies_fails_once_and_halts_nothing(store: Store) -> 
     for _ in range(50):
         await aboard.releases.heard(liar, told(6, 7, wire.TRIED))
         await aboard.releases.refused(liar, 7)
-        await aboard.releases.begun(liar, 7)
     status = await aboard.releases.status()
     assert status is not None
     assert status.rollout is not None
@@ -160,8 +160,7 @@ async def test_a_band_that_never_finishes_is_left_alone_after_a_while() -> None:
     (one,) = await aboard.issue(1)
     await aboard.given(7)
     for _ in range(TRIES_MAX):
-        assert await aboard.releases.next_for(one) is not None
-        await aboard.releases.begun(one, 7)
+        await aboard.begin(one)
     assert await aboard.releases.next_for(one) is None
 
 
@@ -184,6 +183,23 @@ async def test_failures_halt_it_at_once_and_a_restart_changes_nothing(store: Sto
     assert await aboard.offered(uids[10 : 10 + FAILURES_MIN]) == 0  # who failed is not asked again
     with pytest.raises(Refused, match="not halted"):
         await aboard.releases.resume()
+
+
+async def test_what_a_hand_halted_stays_so_over_a_restart_and_days(store: Store) -> None:
+    aboard = Aboard(store)
+    uids = await aboard.issue(4)
+    await aboard.given(7, Stage(100, None, 1, 0), Stage(100, None, 1, 0))
+    await aboard.releases.heard(uids[0], told(7))
+    await aboard.releases.halt()
+    for _ in range(3):
+        aboard.clock.tick(86_400)
+        aboard.restart()
+        await aboard.releases.look()
+        status = await aboard.releases.status()
+        assert status is not None
+        assert status.rollout is not None
+        assert (status.rollout.halted, status.rollout.stage) == (Halt.OPERATOR, 0)
+        assert await aboard.offered(uids) == 0
 
 
 async def test_halting_and_resuming_at_once_leave_one_of_the_two(store: Store) -> None:

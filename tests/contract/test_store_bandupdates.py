@@ -37,6 +37,8 @@ async def test_a_band_has_one_row_and_is_counted_by_release(store: Store) -> Non
     assert await store.read(lambda tx: tx.band_update(uid(9))) is None
     assert await store.read(lambda tx: tx.band_tally(7)) == Tally(2, 1)
     assert await store.read(lambda tx: tx.band_tally(8)) == Tally()
+    assert await store.read(lambda tx: tx.bands_trying(7)) == [UPDATE]
+    assert await store.read(lambda tx: tx.bands_trying(6)) == []
     await store.write(lambda tx: tx.put_band_update(replace(UPDATE, uid=uid(2), state=BandState.FAILED)))
     assert await store.read(lambda tx: tx.band_tally(7)) == Tally(1, 2)
 

@@ -6,13 +6,16 @@ import asyncio
 import hashlib
 import os
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.contract.makers import ANNA, band, guest, uid
 from tests.e2e.gatewaykit import SETTINGS, aboard, prepare
 from tests.e2e.test_model_fetch import LINK, shore
 from tests.releasekit import RELEASE, Aboard, container, order, public_of
+from tests.unit.radiokit import ADDRESS, FakeRadio
 from tests.unit.test_config import MINIMAL, load
 from typer.testing import CliRunner, Result
 
@@ -22,12 +25,17 @@ from steward.adapters.httpsource import HttpSource
 from steward.adapters.memory import MemoryStore
 from steward.adapters.releasefolder import ENDING, FolderReleases
 from steward.adapters.system import SystemClock
-from steward.domain.bandstages import encode_orders
+from steward.domain.bandstages import BandState, BandUpdate, encode_orders
+from steward.domain.consent import Consent, ConsentPurpose, Source
+from steward.domain.ids import Uid
+from steward.domain.presence import BandRadio
 from steward.errors import ConfigError
+from steward.ports import Tx
 from steward.ports.sync import DownRecord
 from steward.services.bandfetch import release_fetch
 from steward.services.bandreleases import KIND, BandReleases
 from steward.services.filefetch import FetchSettings
+from steward.services.presence import Heard
 from steward.wiring_bands import make_bands
 
 BANDS = f'[bands]\nrelease_key = "{public_of(RELEASE).hex()}"\n'
@@ -78,6 +86,17 @@ def steward(folder: Path, url: str, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["bands", "releases", "--token-file", str(token), "--url", url, *arguments])
 
 
+def lame(tx: Tx) -> None:
+    """Two bands of a guest who agreed to be heard took the release an hour ago."""
+    now_s = SystemClock().now().unix_s
+    tx.put_guest(replace(guest(), not_after_s=now_s + 86_400))
+    tx.put_consent(Consent(ANNA, ConsentPurpose.PRESENCE, True, now_s, Source.ABOARD, 1))
+    for number in (1, 2):
+        tx.put_band(band(number, serial=number))
+        tx.put_radio(BandRadio(uid(number), True, True, 1, now_s - 7200))
+        tx.put_band_update(BandUpdate(uid(number), 9, BandState.TRYING, 1, now_s - 3600))
+
+
 async def test_it_is_shown_halted_and_resumed_at_a_running_gateway(tmp_path: Path) -> None:
     tokens = prepare(tmp_path, SETTINGS + BANDS)
     content = container(9)
@@ -100,6 +119,11 @@ async def test_it_is_shown_halted_and_resumed_at_a_running_gateway(tmp_path: Pat
         await releases.look()
         assert "release 9: stage 1 of 1; 0 bands run it, 0 failed" in await said()
         assert "stage 1 of 1" in (await running.client.get("/live")).text
+        await running.gateway.parts.store.write(lame)
+        await releases.look()
+        assert "stage 1 of 1 (2 bands that took it are silent since" in await said()
+        shown = (await running.call("monitor", "GET", "/v1/band-release")).json()
+        assert shown["problem"].startswith("2 bands that took it are silent")
         assert "halted (operator)" in await said("--halt")
         assert "halted already" in await said("--halt")
         assert "stage 1 of 1" in await said("--resume")
@@ -129,6 +153,49 @@ async def test_without_a_key_there_are_none(tmp_path: Path) -> None:
 def test_it_is_made_where_a_key_is_named(tmp_path: Path, text: str, follows: bool, tasks: list[str]) -> None:
     made = make_bands(load(tmp_path, MINIMAL + text), MemoryStore(), SystemClock(), None, follows=follows)
     assert list(made.tasks) == tasks
+
+
+class HeardNow:
+    """services.bandupdater.Ears: a band is heard at this moment."""
+
+    listens = True
+
+    def __init__(self, clock: SystemClock) -> None:
+        self._clock = clock
+
+    def heard_now(self) -> Sequence[Uid]:
+        return [uid(1)]
+
+    def where(self, uid: Uid) -> Heard | None:
+        return Heard(FakeRadio("gw1", "deck 8"), ADDRESS, 0, self._clock.monotonic_ms(), None)
+
+    def passkey(self, uid: Uid, heard: Heard, address: bytes) -> int:
+        return 1
+
+    def spent(self, uid: Uid) -> None:
+        return None
+
+
+async def test_where_a_radio_listens_bands_are_brought_releases_and_heard_again(tmp_path: Path) -> None:
+    store, clock, content = MemoryStore(first_epoch=1), SystemClock(), container(9)
+    (tmp_path / "band-releases").mkdir()
+    (tmp_path / "band-releases" / "nine.release").write_bytes(content)
+    made = make_bands(load(tmp_path, MINIMAL + BANDS), store, clock, HeardNow(clock), follows=False)
+    assert list(made.tasks) == ["band releases", "band updates"]
+    assert made.releases is not None
+    now_s = clock.now().unix_s
+
+    def work(tx: Tx) -> None:
+        tx.put_down(DownRecord(KIND, 1, 5, 5, bytes(32), encode_orders(order(content, 9))))
+        tx.put_guest(guest())
+        tx.put_band(band())
+        tx.put_band_update(BandUpdate(uid(1), 9, BandState.TRYING, 1, now_s - 3600))
+
+    await store.write(work)
+    await made.releases.look()
+    update = await store.read(lambda tx: tx.band_update(uid(1)))
+    assert update is not None
+    assert now_s - 1 <= update.at_s <= now_s + 60
 
 
 @pytest.mark.parametrize("key", ["", "00", "g" * 64, "AB" * 32])

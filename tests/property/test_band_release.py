@@ -209,33 +209,95 @@ def test_a_share_is_of_the_cabins_and_a_cabin_goes_together() -> None:
     assert chosen == others
 
 
-@given(orders, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 100_000)), max_size=30))
-def test_it_widens_one_stage_at_a_time_and_never_past_its_limit(order: Order, news: list[tuple[int, int, int]]) -> None:
+@given(
+    orders,
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(0, 100_000)), max_size=30),
+)
+def test_it_widens_one_stage_at_a_time_and_never_past_its_limit(
+    order: Order, news: list[tuple[int, int, int, int]]
+) -> None:
     rollout, tally, now_s = begun(order, 0), Tally(), 0
-    for kept, failed, passed_s in news:
-        tally, now_s = Tally(tally.kept + kept, tally.failed + failed), now_s + passed_s
+    for kept, failed, silent, passed_s in news:
+        tally, now_s = Tally(tally.kept + kept, tally.failed + failed, silent), now_s + passed_s
         before, rollout = rollout, step(order, rollout, tally, now_s)
-        too_many = tally.failed >= FAILURES_MIN and tally.failed * 100 > order.limit_percent * (
-            tally.kept + tally.failed
-        )
+        past_limit = tally.failed * 100 > order.limit_percent * (tally.kept + tally.failed)
         assert rollout.stage - before.stage in (0, 1)
-        assert bool(rollout.halted) == (bool(before.halted) or too_many)
+        if rollout.halted and not before.halted:
+            assert past_limit
+        if past_limit and (tally.failed >= FAILURES_MIN or tally.failed > max(tally.kept, 1)):
+            assert rollout.halted
+        if tally.failed == 1 and tally.kept:
+            assert rollout.halted == before.halted  # one bad band among sound ones
         if rollout.stage > before.stage:
-            was = order.stages[before.stage]
+            was, bad = order.stages[before.stage], tally.failed + silent
             assert tally.kept >= was.successes
             assert now_s - before.since_s >= was.hours * 3600
-            assert not too_many
+            assert bad < 2 - (not tally.kept) or bad * 100 <= order.limit_percent * (tally.kept + bad)
+
+
+@given(
+    orders, st.sampled_from([Halt.OPERATOR, Halt.FAILURES]), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9**9)
+)
+def test_what_is_halted_stands_still_whatever_comes(
+    order: Order, halt: Halt, kept: int, failed: int, now_s: int
+) -> None:
+    halted = replace(begun(order, 0), halted=halt)
+    assert step(order, halted, Tally(kept, failed), now_s) == halted
+
+
+SMALL = Order(7, "ab" * 32, 1, "", 10, (Stage(1, None, 24, 0), Stage(100, None, 24, 0)))
+
+
+@pytest.mark.parametrize(
+    ("kept", "failed", "silent", "at_once", "at_the_end"),
+    [
+        (0, 0, 0, "goes on", "widens"),
+        (0, 1, 0, "goes on", "halts"),  # a group of one
+        (0, 2, 0, "halts", "halts"),  # of two, of three: all of it
+        (0, 3, 0, "halts", "halts"),
+        (1, 1, 0, "goes on", "widens"),  # one bad band and a sound one
+        (1, 2, 0, "halts", "halts"),
+        (2, 2, 0, "goes on", "halts"),
+        (4, 2, 0, "goes on", "halts"),
+        (4, 3, 0, "halts", "halts"),
+        (18, 2, 0, "goes on", "widens"),  # just the limit
+        (17, 2, 0, "goes on", "halts"),
+        (27, 3, 0, "goes on", "widens"),
+        (26, 3, 0, "halts", "halts"),
+        (0, 0, 1, "goes on", "goes on"),  # silence widens nothing and halts nothing
+        (0, 0, 3, "goes on", "goes on"),
+        (0, 1, 1, "goes on", "halts"),
+        (9, 0, 1, "goes on", "widens"),
+        (9, 1, 1, "goes on", "goes on"),
+    ],
+)
+def test_a_small_stage_halts_as_well(kept: int, failed: int, silent: int, at_once: str, at_the_end: str) -> None:
+    tally = Tally(kept, failed, silent)
+    for now_s, expected in ((24 * 3600 - 1, at_once), (24 * 3600, at_the_end)):
+        rollout = step(SMALL, begun(SMALL, 0), tally, now_s)
+        assert ("halts" if rollout.halted else "widens" if rollout.stage else "goes on") == expected
+        assert not step(replace(SMALL, limit_percent=100), begun(SMALL, 0), tally, now_s).halted
+
+
+def test_a_clock_that_was_put_back_makes_no_stage_longer() -> None:
+    rollout = begun(SMALL, 1_000_000)
+    rollout = step(SMALL, rollout, Tally(5), 0)
+    assert (rollout.stage, rollout.since_s) == (0, 0)
+    assert step(SMALL, rollout, Tally(5), 24 * 3600).stage == 1
 
 
 @given(orders, st.integers(FAILURES_MIN, 200), st.integers(0, 5))
 def test_resumed_it_forgives_what_was_looked_at_and_no_more(order: Order, failed: int, more: int) -> None:
-    order = replace(order, limit_percent=0)
+    order = replace(order, limit_percent=0, stages=(replace(order.stages[0], hours=1), *order.stages[1:]))
     halted = step(order, begun(order, 0), Tally(0, failed), 0)
     assert halted.halted is Halt.FAILURES
     again = resumed(halted, Tally(0, failed), 10)
     later = step(order, again, Tally(0, failed + more), 10)
-    assert bool(later.halted) == (more >= FAILURES_MIN)
+    assert bool(later.halted) == (more >= 2)
     assert step(order, halted, Tally(10_000, failed), 1 << 30) == halted  # nothing but a hand resumes it
+    # the forgiven ones leave with the voyage, and take the pardon along
+    left = step(order, again, Tally(0, 0), 20)
+    assert step(order, left, Tally(0, 2), 30).halted is Halt.FAILURES
 
 
 @given(st.lists(st.tuples(st.sampled_from(BandState), st.integers(7, 8)), max_size=40))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from steward.adapters.memory_tables import Tables
 from steward.domain.bandstages import BandState, BandUpdate, Rollout, Tally
@@ -39,6 +40,10 @@ class MemoryBandUpdatesTx(Tables):
     def drop_band_update(self, uid: Uid) -> None:
         """What the triggers of the SQLite store do."""
         self._drop(self._updates.updates, uid)
+
+    def bands_trying(self, number: int) -> Sequence[BandUpdate]:
+        every = sorted(self._updates.updates.items())
+        return [update for _, update in every if (update.number, update.state) == (number, BandState.TRYING)]
 
     def band_tally(self, number: int) -> Tally:
         counts = Counter(update.state for update in self._updates.updates.values() if update.number == number)

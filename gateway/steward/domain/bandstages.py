@@ -2,7 +2,7 @@
 
 A stage is a share of the cabins or a run of them, so that a family's bands go together. It lasts its hours and until
 enough bands have taken the release; those who may are its own and all before it. Each band counts once, whatever it
-says and however often: one that lies can fail once.
+says and however often: one that lies can fail once. Bands that are silent after it: domain/bandsilence.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUCCESSES_MAX = 10_000
 CABIN_MAX = 65_535
 FILE_BYTES_MAX = 1 << 20
 NUMBER_MAX = 0xFFFF_FFFF
-FAILURES_MIN = 3  # of different bands: fewer halt nothing
+FAILURES_MIN = 3  # of different bands halt it, if they are too large a share; in small samples fewer: too_many()
 TRIES_MAX = 8  # of one band with one release, drop-outs included
 _HOUR_S = 3600
 _PARTS = 10_000
@@ -82,7 +82,7 @@ class BandState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BandUpdate:
-    """tries: how often it was begun."""
+    """tries: how often it was begun. at_s: while trying when the band was heard of last, then of what it told."""
 
     uid: Uid
     number: int
@@ -93,10 +93,11 @@ class BandUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Bands by what became of a release."""
+    """Bands by what became of a release. silent: in doubt, as they gave no sign of life since."""
 
     kept: int = 0
     failed: int = 0
+    silent: int = 0
 
 
 def begun(order: Order, now_s: int) -> Rollout:
@@ -111,14 +112,32 @@ def step(order: Order, rollout: Rollout, tally: Tally, now_s: int) -> Rollout:
     """Halt it, widen it by one stage, or leave it as it is."""
     if rollout.halted:
         return rollout
-    failed = tally.failed - rollout.forgiven
-    if failed >= FAILURES_MIN and failed * 100 > order.limit_percent * (tally.kept + tally.failed):
+    # A clock that was put back makes no stage longer; a band that is counted no more takes its pardon along.
+    since_s, forgiven = min(rollout.since_s, now_s), min(rollout.forgiven, tally.failed)
+    rollout = replace(rollout, since_s=since_s, forgiven=forgiven)
+    if too_many(order, rollout, replace(tally, silent=0), now_s):
         return replace(rollout, halted=Halt.FAILURES)
-    stage = order.stages[rollout.stage]
-    over = now_s - rollout.since_s >= stage.hours * _HOUR_S and tally.kept >= stage.successes
-    if over and rollout.stage + 1 < len(order.stages):
+    if rollout.stage + 1 == len(order.stages) or too_many(order, rollout, tally, now_s):
+        return rollout
+    if _is_over(order, rollout, now_s) and tally.kept >= order.stages[rollout.stage].successes:
         return replace(rollout, stage=rollout.stage + 1, since_s=now_s)
     return rollout
+
+
+def too_many(order: Order, rollout: Rollout, tally: Tally, now_s: int) -> bool:
+    """Whether failures and silence together are more than the limit, in a sample that says so.
+
+    FAILURES_MIN bands do. Two do if they are most of those that tried it, or the stage's hours are over: it would
+    widen on nothing better. One alone does if both is so, as no stage widens that nothing but failed. So a group of
+    any size that fails as a whole stops it, and one bad band among sound ones does not.
+    """
+    bad = tally.failed - rollout.forgiven + tally.silent
+    needed = FAILURES_MIN - (bad > tally.kept) - _is_over(order, rollout, now_s)
+    return bad >= needed and bad * 100 > order.limit_percent * (tally.kept + tally.failed + tally.silent)
+
+
+def _is_over(order: Order, rollout: Rollout, now_s: int) -> bool:
+    return now_s - rollout.since_s >= order.stages[rollout.stage].hours * _HOUR_S
 
 
 def resumed(rollout: Rollout, tally: Tally, now_s: int) -> Rollout:

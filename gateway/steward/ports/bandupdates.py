@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from steward.domain.bandstages import BandUpdate, Rollout, Tally
@@ -9,7 +10,7 @@ from steward.domain.ids import Uid
 
 
 class BandUpdatesTx(Protocol):
-    """Part of ports.Tx. The store itself drops a band's row when the band is returned or retired."""
+    """Part of ports.Tx. The store itself drops a band's row at the moment when the band is returned or retired."""
 
     def put_rollout(self, rollout: Rollout) -> None:
         """In the place of the one there is."""
@@ -21,6 +22,10 @@ class BandUpdatesTx(Protocol):
         ...
 
     def band_update(self, uid: Uid) -> BandUpdate | None: ...
+    def bands_trying(self, number: int) -> Sequence[BandUpdate]:
+        """Those that have begun this release and not told what became of it, by uid."""
+        ...
+
     def band_tally(self, number: int) -> Tally:
         """How many bands kept this release, and how many failed it."""
         ...

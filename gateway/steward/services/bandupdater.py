@@ -22,6 +22,7 @@ from steward.errors import BandAway, Busy, StoreUnavailable
 from steward.ports import Clock
 from steward.ports.radio import Talk, TalkingRadio
 from steward.services.bandreleases import BandReleases
+from steward.services.bandwatch import Listener
 from steward.services.findme import address_of
 from steward.services.presence import Heard
 
@@ -37,11 +38,10 @@ _LATER = (wire.TAP, wire.ON_TRIAL, wire.BATTERY, wire.MEMORY, wire.NOT_BEGUN, wi
 _RESENDS_MAX = 3
 
 
-class Ears(Protocol):
+class Ears(Listener, Protocol):
     """Of services/presence.py."""
 
     def heard_now(self) -> Sequence[Uid]: ...
-    def where(self, uid: Uid) -> Heard | None: ...
     def passkey(self, uid: Uid, heard: Heard, address: bytes) -> int: ...
     def spent(self, uid: Uid) -> None: ...
 
@@ -75,14 +75,16 @@ class BandUpdater:
 
     async def look(self) -> None:
         """Talk to each band that is heard and due, one after another, while it is night."""
-        for uid in self._ears.heard_now():
+        now_ms = self._clock.monotonic_ms()
+        if not self._is_night():
+            return
+        heard = [uid for uid in self._ears.heard_now() if self._not_before.get(uid, 0.0) <= now_ms]
+        for uid in await self._releases.due(heard):
             if not self._is_night():
                 return
-            now_ms = self._clock.monotonic_ms()
-            if self._not_before.get(uid, 0.0) > now_ms or await self._releases.next_for(uid) is None:
-                continue
-            self._remember(uid, now_ms + AGAIN_MS)
-            await self._visit(uid)
+            if await self._releases.next_for(uid) is not None:  # it may have been halted since: a talk takes minutes
+                self._remember(uid, self._clock.monotonic_ms() + AGAIN_MS)
+                await self._visit(uid)
 
     async def _visit(self, uid: Uid) -> None:
         heard = self._ears.where(uid)
@@ -91,9 +93,12 @@ class BandUpdater:
             return
         try:
             passkey = self._ears.passkey(uid, heard, address)
+        except KeyError:
+            return  # it is not listened for any more
+        try:
             async with heard.radio.talk(heard.address, passkey) as talk:
                 await self._update(uid, talk)
-        except (BandAway, KeyError, BadRelease, ReleaseFault) as error:
+        except (BandAway, BadRelease, ReleaseFault) as error:
             _LOG.info("bands.update_broken_off problem=%s", type(error).__name__)
         finally:
             self._ears.spent(uid)
@@ -105,8 +110,7 @@ class BandUpdater:
         release = await self._releases.next_for(uid)
         if release is None or read_told(told).on_trial:
             return
-        await self._releases.begun(uid, release.number)
-        code = await self._send(talk, release)
+        code = await self._send(uid, talk, release)
         if code and code not in _LATER:
             _LOG.warning("bands.update_refused number=%d code=%d", release.number, code)
             await self._releases.refused(uid, release.number)
@@ -122,15 +126,17 @@ class BandUpdater:
         if len(self._not_before) > AGAIN_MAX:
             del self._not_before[next(iter(self._not_before))]
 
-    async def _send(self, talk: Talk, release: BandRelease) -> int:
+    async def _send(self, uid: Uid, talk: Talk, release: BandRelease) -> int:
         """Why the band does not go on with it; 0: it has all of it, and tries it next. Raises BandAway, BadRelease."""
         code, at = await _asked(talk, bandradio.UPDATE_BEGIN, release.begin())
+        if code == wire.OK and not await self._releases.begin(uid, release):
+            raise BandAway("the release was withdrawn meanwhile: the band gets none of it")
         for _ in range(_RESENDS_MAX):
             while code == wire.OK and at < len(release.content):
                 code, at = await _asked(talk, bandradio.UPDATE_DATA, release.piece(at, PIECE_BYTES))
             if code != wire.OK:
                 return code
-            if not await self._releases.goes_on(release.number):
+            if not await self._releases.goes_on(release):
                 raise BandAway("the release was halted while it was sent: the band does not try it")
             code, at = await _asked(talk, bandradio.UPDATE_END, b"")
             if code not in (wire.BAD_FILE, wire.INCOMPLETE):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from steward.adapters.sqlite.statements import Statements, select, upsert
 from steward.domain.bandstages import BandState, BandUpdate, Halt, Rollout, Tally
 from steward.domain.ids import Uid
@@ -12,6 +15,7 @@ PUT_ROLLOUT = upsert("band_release", ("one",), _ROLLOUT)
 ROLLOUT = select(_ROLLOUT, "FROM band_release")
 PUT_UPDATE = upsert("band_update", ("uid",), _UPDATE[1:])
 UPDATE = select(_UPDATE, "FROM band_update WHERE uid = ?")
+TRYING = select(_UPDATE, "FROM band_update WHERE number = ? AND state = 'trying' ORDER BY uid")
 TALLY = select(("state", "count(*)"), "FROM band_update WHERE number = ? GROUP BY state")
 
 
@@ -34,8 +38,16 @@ class BandUpdatesTx(Statements):
 
     def band_update(self, uid: Uid) -> BandUpdate | None:
         row = self._one(UPDATE, (uid,))
-        return None if row is None else BandUpdate(uid, row[1], BandState(row[2]), row[3], row[4])
+        return None if row is None else _update(row)
+
+    def bands_trying(self, number: int) -> Sequence[BandUpdate]:
+        return [_update(row) for row in self._all(TRYING, (number,))]
 
     def band_tally(self, number: int) -> Tally:
         counts = dict(self._all(TALLY, (number,)))
         return Tally(counts.get(BandState.KEPT, 0), counts.get(BandState.FAILED, 0))
+
+
+def _update(row: Sequence[Any]) -> BandUpdate:
+    uid, number, state, tries, at_s = row
+    return BandUpdate(Uid(uid), number, BandState(state), tries, at_s)
