@@ -55,6 +55,7 @@ async def flashed(
         done = await flash_board(work, bench, double.name, steps.append, again=again)
     finally:
         double.stop()
+        assert double.struck is (fault is not None)
     assert steps == sorted(set(steps))
     assert steps[-1] == 100
     return done
@@ -149,6 +150,7 @@ async def test_on_a_noisy_cable_no_board_passes_that_is_not_right(work: FlashOrd
         passed = True
     except (CardRefused, CardRemoved, ReaderFault):
         setattr(chip, way, 0)
+    assert chip.spoilt > 0
     if not passed:
         await flashed(chip, work)
     assert right(chip)

@@ -7,7 +7,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import sysconfig
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from bandtool.boards import Found, Probe, bridge, probe
 from bandtool.flashing import ENROL_FILE
 from bandtool.lfs import pack
 from steward.errors import CardRefused
+from voyage.bandproc import find_micropython
 
 MAC = Chip().mac
 
@@ -35,8 +35,7 @@ def bare_board() -> Iterator[str]:
     """MicroPython at its prompt, on a line of its own."""
     master, slave = os.openpty()
     tty.setraw(slave)
-    interpreter = Path(sysconfig.get_path("scripts")) / "micropython"
-    process = subprocess.Popen([str(interpreter)], stdin=master, stdout=master, stderr=master)
+    process = subprocess.Popen([find_micropython()], stdin=master, stdout=master, stderr=master)
     try:
         yield os.ttyname(slave)
     finally:

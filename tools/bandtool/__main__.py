@@ -20,8 +20,24 @@ from bandtool import (
     cli_update,
 )
 
+_HELP = """Boards and bands at the bench. Needs the extra `tools`: pip install 'steward-edge[tools]'.
+
+\b
+A bench, from nothing (each command's --help has examples):
+  init               once: a folder for this station; bring the ship's keys
+  keys release       once, where images are built: the key that signs them
+  image build        what bands run
+  station            plug bands in: flash, key, prove, test, many at once
+  report, label      for check-in, and for the bags
+One band by itself: flash, provision, test, doctor, update.
+
+\b
+Exit code: 0 done, 1 try again, 2 an option or a setting cannot work,
+3 set the band aside, 130 stopped with Ctrl-C.
+"""
+
 app = typer.Typer(
-    help="Boards and bands at the bench. Needs the extra `tools`: pip install 'steward-edge[tools]'.",
+    help=_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,

@@ -74,7 +74,7 @@ async def probe(port: str) -> Probe:
     except ReaderFault as error:
         return Probe(Found.CLOSED, str(error))
     try:
-        banner = await _prompt(port)
+        banner = await prompt(port)
         if banner is not None:
             return Probe(Found.MICROPYTHON, banner)
         chip = await identify(port)
@@ -85,7 +85,7 @@ async def probe(port: str) -> Probe:
     return Probe(Found.BOOTLOADER, f"{chip.name}, address {chip.mac.hex(':')}")
 
 
-async def _prompt(port: str) -> str | None:
+async def prompt(port: str) -> str | None:
     """The first line that MicroPython says of itself; None if there is no prompt."""
     line = await PortLine.open(port)
     said = b""

@@ -6,20 +6,31 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from bandtool.cli_common import EXIT_FAILED, EXIT_SET_ASIDE, PortOption, plain_errors, progress_bar
+from bandtool.cli_common import (
+    EXIT_FAILED,
+    EXIT_SET_ASIDE,
+    JsonOption,
+    PortOption,
+    plain_errors,
+    progress_bar,
+    show,
+    show_json,
+)
 
 if TYPE_CHECKING:
     from bandtool.doctor import Health
 
+_HEADS = ("fault", "detail", "times", "starts", "what it is", "what may be behind it", "what to do")
 
-def doctor(port: PortOption) -> None:
-    """Read what a band noted of its faults, have it test itself, and say what to do with it.
 
-    The record holds numbers only: no guest, no UID, no key. It is not cleared:
-    a fault that no longer comes is shown as long ago and counts no more.
+def doctor(port: PortOption, as_json: JsonOption = False) -> None:
+    """Say what is wrong with a band, and what to do.
+
+    It reads the band's record of faults and has it test itself. The record holds
+    numbers only: no guest, no UID, no key. It is not cleared: a fault that no
+    longer comes is shown as long ago and counts no more.
 
     \b
     Exit code:
@@ -35,8 +46,12 @@ def doctor(port: PortOption) -> None:
         from bandtool.faultwords import VERDICTS, Advice
 
         health = asyncio.run(_look(port))
-    _show(health)
-    typer.echo(f"verdict: {VERDICTS[health.advice]}")
+    verdict = VERDICTS[health.advice]
+    if as_json:
+        _show_json(health, verdict)
+    else:
+        _show(health)
+        typer.echo(f"verdict: {verdict}")
     if health.advice is not Advice.FINE:
         raise typer.Exit(EXIT_SET_ASIDE if health.advice is Advice.SET_ASIDE else EXIT_FAILED)
 
@@ -53,7 +68,6 @@ async def _look(port: str) -> Health:
 
 def _show(health: Health) -> None:
     from bandtool.cli_test import table_of
-    from bandtool.faultwords import name_of, words_of
 
     about, record = health.about, health.record
     slot = f", slot {about.slot}" if about.slot else ""
@@ -61,16 +75,36 @@ def _show(health: Health) -> None:
     if not record.faults:
         typer.echo("No fault is noted.")
     else:
-        table = Table("fault", "detail", "times", "starts", "what it is", "what may be behind it", "what to do")
-        for fault in reversed(record.faults):
-            words = words_of(fault.code)
-            starts = f"{fault.first_boot} to {fault.last_boot}" + (" (long ago)" if health.long_ago(fault) else "")
-            detail = str(fault.detail) if fault.detail else ""
-            do = words.do if health.counts(fault) else f"nothing yet ({words.do} from {words.often} times on)"
-            if health.long_ago(fault):
-                do = "nothing"
-            table.add_row(name_of(fault.code), detail, str(fault.count), starts, words.what, words.cause, do)
-        Console().print(table)
+        table = Table(*_HEADS)
+        for row in _rows(health):
+            table.add_row(*row)
+        show(table)
     if record.lost:
         typer.echo(f"{record.lost} older kinds of fault had to make room.")
-    Console().print(table_of(health.tests))
+    show(table_of(health.tests))
+
+
+def _show_json(health: Health, verdict: str) -> None:
+    from bandtool.cli_test import rows_of
+
+    about, record = health.about, health.record
+    band = {"board": about.board, "firmware": about.version, "slot": about.slot}
+    faults = [dict(zip(_HEADS, row, strict=True)) for row in _rows(health)]
+    counts = {"start": record.boot, "up_s": record.uptime_s, "lost": record.lost}
+    show_json(band | counts | {"faults": faults, "parts": rows_of(health.tests), "verdict": verdict})
+
+
+def _rows(health: Health) -> list[tuple[str, ...]]:
+    """By _HEADS, the last fault first."""
+    from bandtool.faultwords import name_of, words_of
+
+    rows: list[tuple[str, ...]] = []
+    for fault in reversed(health.record.faults):
+        words = words_of(fault.code)
+        starts = f"{fault.first_boot} to {fault.last_boot}" + (" (long ago)" if health.long_ago(fault) else "")
+        detail = str(fault.detail) if fault.detail else ""
+        do = words.do if health.counts(fault) else f"nothing yet ({words.do} from {words.often} times on)"
+        if health.long_ago(fault):
+            do = "nothing"
+        rows.append((name_of(fault.code), detail, str(fault.count), starts, words.what, words.cause, do))
+    return rows

@@ -66,7 +66,7 @@ def flash(
       bandtool flash --port /dev/ttyUSB0 --image build --base ESP32_GENERIC.bin --dir bench
       bandtool flash --port /dev/ttyUSB0 --image build --base ESP32_GENERIC.bin --development
     """
-    with plain_errors():
+    with plain_errors("a board that was being written starts nothing: flash it again"):
         from bandtool import config, flashing
         from bandtool.manifest import public_key
         from steward.errors import CardRefused

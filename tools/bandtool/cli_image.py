@@ -39,10 +39,11 @@ def build(
     passphrase_file: PassphraseOption = None,
     credential: CredentialOption = None,
 ) -> None:
-    """Compile the firmware and pack it into a file-system image, with a signed manifest of every file's hash.
+    """Compile the firmware into a signed file-system image.
 
-    The same sources give the same bytes, wherever they are built. Production
-    images are signed, and bands with one take updates of the same key only.
+    Its manifest has every file's hash. The same sources give the same bytes,
+    wherever they are built. Production images are signed, and bands with one take
+    updates of the same key only.
 
     \b
     Examples:
@@ -89,7 +90,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="From `bandtool image build`.", show_default=False)],
     public: PublicOption = None,
 ) -> None:
-    """Check an image: signature, hashes, and every file in it as a band mounts it.
+    """Check an image: signature, hashes, every file.
 
     Without --public it says whose signature it is, and you compare the
     fingerprint with that which `bandtool keys release` showed.

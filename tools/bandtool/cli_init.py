@@ -21,7 +21,7 @@ def init(
         typer.Option("--credential", help="A systemd credential that opens its files.", show_default=False),
     ] = None,
 ) -> None:
-    """Make a station: its settings, its journal and two keys of its own.
+    """Make a station: settings, journal and two keys.
 
     \b
     station.toml         settings, with a word on each

@@ -36,9 +36,9 @@ def release(
     passphrase_file: PassphraseOption = None,
     credential: CredentialOption = None,
 ) -> None:
-    """Make the key that signs images and updates, and show its public half.
+    """Make the key that signs images and updates.
 
-    Without --passphrase-file or --credential it asks for a passphrase, twice.
+    It shows its public half. Without --passphrase-file or --credential it asks for a passphrase, twice.
     An existing file is never overwritten. Keep it off the benches, a copy in a
     safe and the passphrase in another one: bands take updates from this key
     only, for as long as they live.

@@ -23,8 +23,9 @@ def label(
     sheet: Annotated[str, typer.Option("--sheet", help="Labels across and down on a page of A4.")] = "5x13",
     margin: Annotated[float, typer.Option("--margin", min=0, max=MARGIN_MAX_MM, help="Around the page, in mm.")] = 10.0,
 ) -> None:
-    """Make a sheet of labels for the bands that are done: a short id, and the same as a QR code.
+    """Make sheets of labels for bands that are done.
 
+    Each has a short id, and the same as a QR code.
     The code holds the last six digits of the UID and two check digits: no key,
     no guest. Print at 100 %, without scaling, and put the label on the bag: it
     comes off before the band is worn.
@@ -36,21 +37,23 @@ def label(
     """
     with plain_errors():
         from bandtool.config import load
+        from bandtool.files import write_whole
         from bandtool.label import document, sheet_of
-        from bandtool.running import write_file
 
         plan, settings = sheet_of(sheet, margin), load(folder)
         uids = asyncio.run(_done(settings))
-        write_file(out, document(uids, plan, f"{settings.name}: {len(uids)} bands").encode())
+        write_whole(out, document(uids, plan, f"{settings.name}: {len(uids)} bands").encode())
         pages = -(-len(uids) // plan.count)
         typer.echo(f"{out}: {len(uids)} labels on {pages} pages")
 
 
 async def _done(settings: StationSettings) -> list[Uid]:
-    from bandtool.journal import BandStage, BenchJournal
+    from bandtool.journal import BenchJournal
+    from bandtool.report import reported
+    from steward.domain.stationreport import Outcome
 
     journal = await BenchJournal.open(settings.journal)
     try:
-        return [band.uid for band in await journal.bands() if band.stage is BandStage.DONE]
+        return [band.uid for band in await journal.bands() if reported(band).outcome is Outcome.DONE]
     finally:
         await journal.close()

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from bandtool.cli_common import EXIT_SET_ASIDE, DirOption, PortOption, plain_errors, progress_bar
+from bandtool.cli_common import (
+    EXIT_SET_ASIDE,
+    DirOption,
+    JsonOption,
+    PortOption,
+    plain_errors,
+    progress_bar,
+    show,
+    show_json,
+)
 from steward.errors import CardRemoved
 
 if TYPE_CHECKING:
@@ -20,14 +28,17 @@ if TYPE_CHECKING:
     from bandtool.config import StationSettings
     from bandtool.journal import BenchBand
 
+_HEADS = ("UID", "stage", "why", "keys", "firmware", "last word")
 _TRIES = 3
 _PAUSE_S = 1.0
 
 
 def provision(port: PortOption, folder: DirOption) -> None:
-    """Key one band on a cable: five keys of its own, locked files, and a proof of each key.
+    """Key one band on a cable, and prove each key.
 
-    The band must have been flashed at this station. It is reset first, because it
+    It gets five keys of its own, and its files are locked.
+    `bandtool station` does this too, and tests the band. The band must have been
+    flashed at this station. It is reset first, because it
     listens to the cable at its start only. A band that was cut off at any point
     is gone on with: run this again with the same band.
 
@@ -45,7 +56,7 @@ def provision(port: PortOption, folder: DirOption) -> None:
     """
     from steward.errors import CardRefused
 
-    with plain_errors():
+    with plain_errors("what was begun is in the journal: run this again with the same band"):
         from bandtool.config import load
         from bandtool.provision import KEYING_STEPS
 
@@ -84,10 +95,13 @@ async def _provision(settings: StationSettings, port: str, progress: Callable[[i
 def journal(
     folder: DirOption,
     open_only: Annotated[bool, typer.Option("--open", help="Only bands that are not finished.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the bands that were on this bench: finished, begun and cut off, or set aside and why.
+    """List the bands of this bench: done, begun, set aside.
 
     A band that is `begun` is not lost: provision it again, it is gone on with.
+    One that is `not_tested` has its keys and counts as done once `bandtool
+    station` has tested it: plug it in there.
 
     \b
     Examples:
@@ -96,19 +110,24 @@ def journal(
     """
     with plain_errors():
         from bandtool.config import load
+        from bandtool.report import reported
 
         bands = [band for band in asyncio.run(_bands(load(folder))) if not (open_only and band.finished)]
-    if not bands:
-        print("No band is half-done." if open_only else "No band was on this bench yet.")
-        return
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("UID", "stage", "why", "keys", "firmware", "last word"):
-        table.add_column(name, no_wrap=True)
+    rows = []
     for band in bands:
         word = datetime.fromtimestamp(max(band.begun_s, band.ended_s), UTC).strftime("%Y-%m-%d %H:%M")
-        keys = str(band.key_version)
-        table.add_row(band.uid, band.stage.value, band.what or "-", keys, band.firmware or "-", word)
-    Console().print(table)
+        why = band.what or reported(band).reason or "-"
+        rows.append((band.uid, band.stage.value, why, str(band.key_version), band.firmware or "-", word))
+    if as_json:
+        return show_json([dict(zip(_HEADS, row, strict=True)) for row in rows])
+    if not rows:
+        return typer.echo("No band is half-done." if open_only else "No band was on this bench yet.")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in _HEADS:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return show(table)
 
 
 async def _bands(settings: StationSettings) -> list[BenchBand]:

@@ -22,24 +22,22 @@ def build(
     passphrase_file: PassphraseOption = None,
     credential: CredentialOption = None,
 ) -> None:
-    """Make a release of an image's program: what a band takes over a cable or by radio.
+    """Make a release of an image's program.
 
-    Its number and minimum are the image's. A band takes a release that its own
-    image's key has signed, and none below the minimum of the one it runs.
+    It is what a band takes over a cable or by radio. Its number and minimum are
+    the image's. A band takes a release that its own image's key has signed, and
+    none below the minimum of the one it runs.
 
     \b
     Example:
       bandtool release build --image build --key release.sealed --out band-7.release
     """
     with plain_errors():
+        from bandtool.files import write_whole
         from bandtool.release import from_image
-        from steward.errors import ConfigError
 
         content = from_image(image, opened(key, passphrase_file, credential))
-        try:
-            out.write_bytes(content)
-        except OSError as error:
-            raise ConfigError(str(out), f"cannot be written: {error.strerror}") from None
+        write_whole(out, content)
         _tell(out, None)
 
 

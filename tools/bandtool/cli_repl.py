@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from typing import Annotated
@@ -33,13 +34,23 @@ def repl(
     with plain_errors():
         import mpremote  # noqa: F401  (named here if it is not installed)
 
-        asyncio.run(_need_open(port))
-    # resume: nothing is started anew, so what the board does is what one sees.
-    words = ["repl"] if execute is None else ["resume", "exec", execute]
-    done = subprocess.run([sys.executable, "-m", "mpremote", "connect", port, *words], check=False)
-    if done.returncode:
-        typer.echo("bandtool: no prompt there. A production image closes it; see `bandtool ports --probe`", err=True)
-    raise typer.Exit(done.returncode)
+        asyncio.run(_need_prompt(port))
+        # resume: nothing is started anew, so what the board does is what one sees.
+        words = ["repl"] if execute is None else ["resume", "exec", execute]
+        done = subprocess.run([sys.executable, "-m", "mpremote", "connect", port, *words], check=False)
+        raise typer.Exit(done.returncode)
+
+
+async def _need_prompt(port: str) -> None:
+    """mpremote would wait for one for ever. Raises CardRefused, ReaderFault."""
+    from bandtool.boards import prompt
+    from steward.errors import ReaderFault
+
+    await _need_open(port)
+    if await prompt(port) is None:
+        raise ReaderFault(
+            f"no prompt at {port}: a production image closes it; `bandtool ports --probe` asks what it is"
+        )
 
 
 async def _need_open(port: str) -> None:
@@ -49,11 +60,9 @@ async def _need_open(port: str) -> None:
     from bandwire.about import PRODUCTION
     from steward.errors import CardRefused, CardRemoved
 
-    try:
+    with contextlib.suppress(CardRemoved):  # no band of ours answers
         async with band_at(port, ASK_MAX) as card:
             if (await card.about()).flags & PRODUCTION:
                 raise CardRefused("console_closed", f"the band at {port} runs a production image: it has no prompt")
             await card.restart()
-    except CardRemoved:
-        return  # no band of ours answers
-    await asyncio.sleep(_BOOT_S)
+        await asyncio.sleep(_BOOT_S)

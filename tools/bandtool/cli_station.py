@@ -44,8 +44,9 @@ def station(
     ] = None,
     out: OutOption = None,
 ) -> None:
-    """Make every band that is plugged in: flash, key, prove, test; many at once.
+    """Make all bands that are plugged in, many at once.
 
+    Each is flashed if it has no program, keyed, proven and tested.
     Plug bands in as fast as you like, and take those out that say DONE. One bell
     is a band done, three are one to set aside: the table says why. A band that
     was pulled too soon is gone on with when it comes back, at any port. Ends with
@@ -59,7 +60,7 @@ def station(
       bandtool station --dir bench --image build --base ESP32_GENERIC.bin --goal 800
       bandtool station --dir bench --ports none --reader auto
     """
-    with plain_errors():
+    with plain_errors("no band was begun"):
         from bandtool.config import load
         from bandtool.running import StationPlan, run_station
         from bandtool.station import StationLimits
@@ -77,7 +78,7 @@ def station(
 
 
 def report(folder: DirOption, out: OutOption = None) -> None:
-    """Write the signed report of all bands that were on this bench, and the same as CSV.
+    """Write the signed report of all bands, and a CSV.
 
     Check-in imports it: steward import bands. It holds no key and nobody's name.
 

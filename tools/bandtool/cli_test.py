@@ -6,22 +6,25 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from bandtool.cli_common import EXIT_SET_ASIDE, PortOption, plain_errors, progress_bar
+from bandtool.cli_common import EXIT_SET_ASIDE, JsonOption, PortOption, plain_errors, progress_bar, show, show_json
 
 if TYPE_CHECKING:
     from bandtool.selftest import Result
+
+_HEADS = ("part", "outcome", "measured", "fault", "what to do")
 
 
 def try_parts(
     port: PortOption,
     hands: Annotated[bool, typer.Option("--hands", help="Ask what you see and feel, and for a press.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Have a band try its own parts: flash, memory, NFC chip, radio, battery, light, haptics, clock, button.
+    """Have a band try its own parts, one by one.
 
-    Light, haptics and the button take your eyes and hands. Without --hands they
+    They are flash, memory, NFC chip, radio, battery, light, haptics, clock and
+    button. Light, haptics and the button take your eyes and hands. Without --hands they
     are `not judged`, which is not the same as passed.
 
     \b
@@ -39,18 +42,26 @@ def try_parts(
         from bandtool.selftest import passed
 
         results = asyncio.run(_test(port, hands))
-    Console().print(table_of(results))
+    show_json(rows_of(results)) if as_json else show(table_of(results))
     if not passed(results):
         raise typer.Exit(EXIT_SET_ASIDE)
 
 
-def table_of(results: list[Result]) -> Table:
+def rows_of(results: list[Result]) -> list[dict[str, str]]:
     from bandtool.faultwords import name_of, words_of
 
-    table = Table("part", "outcome", "measured", "fault", "what to do")
+    rows = []
     for result in results:
         wrong = (name_of(result.code), words_of(result.code).do) if result.code else ("", "")
-        table.add_row(result.name, result.state.value.replace("_", " "), result.said, *wrong)
+        told = (result.name, result.state.value.replace("_", " "), result.said, *wrong)
+        rows.append(dict(zip(_HEADS, told, strict=True)))
+    return rows
+
+
+def table_of(results: list[Result]) -> Table:
+    table = Table(*_HEADS)
+    for row in rows_of(results):
+        table.add_row(*row.values())
     return table
 
 

@@ -26,7 +26,7 @@ def update(
     Example:
       bandtool update --port /dev/ttyUSB0 --release band-7.release
     """
-    with plain_errors():
+    with plain_errors("the band keeps what it has: run this again and it goes on"):
         kept = asyncio.run(_update(port, release, wait))
         if kept is False:
             typer.echo("bandtool: the band tried the new program and went back to the old one", err=True)

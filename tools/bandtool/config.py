@@ -9,6 +9,7 @@ from pathlib import Path
 
 from steward.adapters.keyseal import KeySecret
 from steward.config import credential_path, read_toml
+from steward.errors import ConfigError
 from steward.settings_table import Table
 
 FILE = "station.toml"
@@ -62,6 +63,10 @@ class StationSettings:
 def load(folder: Path, environ: Mapping[str, str] | None = None) -> StationSettings:
     """Read and check the settings in this folder. Raises ConfigError."""
     file = folder / FILE
+    if not file.exists():
+        raise ConfigError(
+            str(file), "is not there: name the station's folder with --dir, or make one: bandtool init DIR"
+        )
     root = Table(str(file), "", read_toml(file, "bandtool init DIR"))
     table = root.table("station")
     root.finish()

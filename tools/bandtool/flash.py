@@ -119,6 +119,11 @@ class _Worker:
                 f"no bootloader answers at {self._port}: hold BOOT while you plug the board in, or press RESET while "
                 f"BOOT is held, and try again ({detail})"
             )
+        if outcome == "closed":
+            return ReaderFault(
+                f"no bootloader: {self._port} cannot be opened: see `bandtool ports`, and close "
+                f"other programs that use it ({detail})"
+            )
         if outcome in (WRONG_CHIP, LOCKED, MISMATCH):
             return CardRefused(outcome, detail)
         return CardRemoved(f"flashing at {self._port} was cut off: flash the board again. ({detail})")

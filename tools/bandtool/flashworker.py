@@ -23,11 +23,12 @@ from serial import SerialException
 
 FLASH, IDENTIFY = "flash", "identify"
 DONE, SILENT, WRONG_CHIP, CUT_OFF = "done", "silent", "wrong_chip", "cut_off"
-LOCKED, MISMATCH, LEFT = "flash_locked", "flash_mismatch", "left"
+LOCKED, MISMATCH, LEFT, CLOSED = "flash_locked", "flash_mismatch", "left", "closed"
 _CONNECT_ATTEMPTS = 4  # one with each of esptool's ways to reset a board
 _SECTOR = 4096
 _PROTECTED = 0x1C  # block protection, in the first status register of the flash chip
 _MISMATCH_SAID = ("MD5 of file", "region is empty", "Failed SPI")  # by esptool, when the chip does not hold it
+_CLOSED_SAID = "Could not open"
 _FUSED = "its eFuses demand encrypted flash or a signed bootloader: plain firmware cannot run on it"
 _LOST = (esptool.FatalError, SerialException, OSError)
 
@@ -78,7 +79,7 @@ def work(port: str, baud: int, what: str, chip_name: str) -> None:
     try:
         chip = esptool.detect_chip(port, connect_attempts=_CONNECT_ATTEMPTS)
     except _LOST as error:
-        return finish(SILENT, error)
+        return finish(CLOSED if _CLOSED_SAID in str(error) else SILENT, error)
     with chip:
         try:
             _with_chip(chip, port, baud, what, chip_name, telling)

@@ -6,6 +6,7 @@ A band that was cut off is gone on with from here, and a UID that was finished o
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x53545742  # "STWB"
 SCHEMA_VERSION = 1
 _LOCK_WAIT_S = 1.0  # a bandtool that is just ending
+_DAMAGED = (sqlite3.Error, ValueError)  # the second: text or a row that no bandtool wrote
 _SCHEMA = """
 BEGIN EXCLUSIVE;
 CREATE TABLE key_change (
@@ -108,7 +110,7 @@ class BenchJournal:
         thread = ThreadPoolExecutor(1, "bench journal")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(thread, _open, path)
-        except (sqlite3.Error, OSError) as error:
+        except (*_DAMAGED, OSError) as error:
             thread.shutdown()
             raise _unusable(path, error) from None
         return cls(path, connection, thread)
@@ -129,13 +131,15 @@ class BenchJournal:
         )
 
     async def band(self, uid: Uid) -> BenchBand | None:
-        rows = await self._do(lambda: self._connection.execute("SELECT * FROM band WHERE uid = ?", (uid,)).fetchall())
-        return _band(rows[0]) if rows else None
+        found = await self._bands("SELECT * FROM band WHERE uid = ?", uid)
+        return found[0] if found else None
 
     async def bands(self) -> Sequence[BenchBand]:
         """All there are, in the order they were begun."""
-        sql = "SELECT * FROM band ORDER BY begun_s, uid"
-        return [_band(row) for row in await self._do(lambda: self._connection.execute(sql).fetchall())]
+        return await self._bands("SELECT * FROM band ORDER BY begun_s, uid")
+
+    async def _bands(self, sql: str, *values: str) -> Sequence[BenchBand]:
+        return await self._do(lambda: [_band(row) for row in self._connection.execute(sql, values)])
 
     async def put(self, band: BenchBand) -> None:
         row = (
@@ -165,7 +169,7 @@ class BenchJournal:
     async def _do(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             raise _unusable(self.path, error) from None
 
 
@@ -194,21 +198,32 @@ def _open(path: Path) -> sqlite3.Connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
             raise sqlite3.DatabaseError("it is not a station's journal that this bandtool knows")
-    except sqlite3.Error:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged, bring it back from its copy ({found})")
+    except _DAMAGED:
         connection.close()
         raise
     return connection
 
 
 def _band(row: tuple[str, str, int, int, int, int, str, int, str, str]) -> BenchBand:
+    """Raises ValueError."""
     uid, stage, active, version, begun_s, ended_s, what, finished, firmware, tests = row
+    bytes.fromhex(uid)
+    if tests and not isinstance(json.loads(tests), dict):
+        raise ValueError("tests")
     return BenchBand(
         Uid(uid), BandStage(stage), bool(active), version, begun_s, ended_s, what, bool(finished), firmware, tests
     )
 
 
-def _unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
+def _said(error: Exception) -> str:
+    return "it is damaged, bring it back from its copy" if isinstance(error, ValueError) else str(error)
+
+
+def _unusable(path: Path, error: sqlite3.Error | OSError | ValueError) -> StoreUnavailable:
     return StoreUnavailable(
-        f"the station's journal {path} cannot be used: {error}. Nothing was changed on a band; free the disk, or close "
-        "the other bandtool that has it"
+        f"the station's journal {path} cannot be used: {_said(error)}. Nothing was changed on a band; free the disk, "
+        "or close the other bandtool that has it"
     )

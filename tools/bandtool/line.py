@@ -22,6 +22,18 @@ _RESET_S = 0.1
 _NO_SUCH_WIRES = (errno.ENOTTY, errno.EINVAL)  # a line without DTR and RTS, such as a pseudo-terminal
 
 
+def _why_closed(error: Exception) -> str:
+    """With what to do. pyserial's own words where the system gives no number, as on Windows."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return "there is no such port. `bandtool ports` lists those there are"
+    if number == errno.EACCES:
+        return "it is not yours to open. On Linux your user must be in the group `dialout`: add it and log in anew"
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return "another program has it: close other programs that use it, then try again"
+    return f"{error}. See `bandtool ports`, and close other programs that use it"
+
+
 class Line(Protocol):
     @property
     def name(self) -> str: ...
@@ -55,10 +67,7 @@ class PortLine:
         try:
             return cls(await asyncio.to_thread(work))
         except (serial.SerialException, ValueError) as error:
-            raise ReaderFault(
-                f"cannot open {name}: {error}. See `bandtool ports`; close other programs that use it; on Linux your "
-                "user must be in the group `dialout`"
-            ) from None
+            raise ReaderFault(f"cannot open {name}: {_why_closed(error)}") from None
 
     @property
     def name(self) -> str:

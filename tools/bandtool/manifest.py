@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bandtool.files import write_whole
 from bandtool.image import BASE_OFFSET, CHIP, sha256, version_of
 from bandtool.lfs import FLASH_OFFSET, IMAGE_BYTES, ImageFault, unpack
 from bandtool.signing import KEY_VERSION
@@ -71,13 +72,16 @@ def public_key(where: str, text: str) -> bytes:
 
 
 def write(folder: Path, image: bytes, record: Mapping[str, Any]) -> None:
-    """record: signing.signed_image's, or unsigned()'s. Raises ConfigError."""
+    """record: signing.signed_image's, or unsigned()'s. Raises ConfigError.
+
+    Killed between the two files it leaves an image that is not its manifest's, which check() refuses.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / IMAGE_FILE).write_bytes(image)
-        (folder / MANIFEST_FILE).write_bytes(file_of(record))
     except OSError as error:
-        raise ConfigError(str(folder), f"cannot be written: {error.strerror}") from None
+        raise ConfigError(str(folder), f"cannot be made: {error.strerror}") from None
+    write_whole(folder / IMAGE_FILE, image)
+    write_whole(folder / MANIFEST_FILE, file_of(record))
 
 
 def unsigned(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ NOT_TESTED = "not_tested"
 
 def report_of(name: str, site: int, link: str, made_s: int, bands: Sequence[BenchBand]) -> StationReport:
     """link: with the places of its mirrors, as it is on the bands."""
-    return StationReport(name, site, link, made_s, [_reported(band) for band in bands])
+    return StationReport(name, site, link, made_s, [reported(band) for band in bands])
 
 
 def signed_file(report: StationReport, key: StationKey) -> bytes:
@@ -40,7 +40,8 @@ def table(report: StationReport) -> bytes:
     return out.getvalue().encode()
 
 
-def _reported(band: BenchBand) -> ReportedBand:
+def reported(band: BenchBand) -> ReportedBand:
+    """A band as the report has it: without its self-test it is not done."""
     outcome, reason = Outcome(band.stage.value), band.what
     tests = json.loads(band.tests) if band.tests else {}
     if outcome is Outcome.DONE and band.active and not tests:

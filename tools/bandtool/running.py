@@ -16,18 +16,17 @@ from rich.console import Console
 
 from bandtool import selftest
 from bandtool.config import StationSettings
+from bandtool.files import write_whole
 from bandtool.flashing import FlashBench, FlashOrder, flash_board
 from bandtool.makers import CableMaker, CableWork, Flasher, NamedPorts, UsbPorts
 from bandtool.passive import ReaderStand, Together, find_readers
 from bandtool.provision import Bench
-from bandtool.report import report_of, signed_file, table
+from bandtool.report import NOT_TESTED, report_of, signed_file, table
 from bandtool.screen import LiveScreen, PlainScreen, Tally, quit_key
 from bandtool.station import PortLister, Station, StationLimits
 from bandtool.wiring import open_bench
-from steward.adapters.keyseal import sync_directory
 from steward.domain.records import key_fingerprint
 from steward.domain.stationreport import Outcome
-from steward.errors import ConfigError
 
 AUTO = "auto"
 
@@ -79,25 +78,15 @@ async def report_now(settings: StationSettings, out: Path) -> str:
 async def _report(settings: StationSettings, bench: Bench, out: Path) -> str:
     bands = await bench.journal.bands()
     report = report_of(settings.name, bench.factory.site, bench.sun_template, bench.clock.now().unix_s, bands)
-    write_file(out, signed_file(report, bench.signer))
-    write_file(out.with_suffix(".csv"), table(report))
+    write_whole(out, signed_file(report, bench.signer))
+    write_whole(out.with_suffix(".csv"), table(report))
     done = sum(band.outcome is Outcome.DONE for band in report.bands)
+    untested = sum(band.reason == NOT_TESTED for band in report.bands)
+    left = f" {untested} keyed and not tested: plug them in at `bandtool station`." if untested else ""
     return (
-        f"{out}: {len(report.bands)} bands, {done} done, signed by {settings.name}.\n"
+        f"{out}: {len(report.bands)} bands, {done} done, signed by {settings.name}.{left}\n"
         f"Its key, for the gateway's settings: {key_fingerprint(bench.signer.public)}"
     )
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Whole or not at all. Raises ConfigError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(str(path), f"cannot be written: {error.strerror}. Nothing was changed there") from None
 
 
 def _cables(ports: Sequence[str]) -> PortLister | None:

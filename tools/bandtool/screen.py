@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -140,7 +141,7 @@ class LiveScreen:
 
     def table(self) -> Group:
         table = Table("port", "band", "step", "", "outcome", title=self._title, expand=False)
-        for port in sorted(self._places):
+        for port in sorted(self._places, key=_in_order):
             place = self._places[port]
             bar = ProgressBar(total=100, completed=place.percent, width=_BAR_WIDTH)
             said = Text(outcome(place), style=_STYLE.get(place.result, ""))
@@ -149,6 +150,11 @@ class LiveScreen:
         details = [Text(f"{place.port}: {place.detail}") for place in faulty[:_DETAILS_MAX]]
         hint = Text("q or Ctrl-C: finish what is begun, then end", style="dim")
         return Group(table, *details, Text(self._tally.line()), hint)
+
+
+def _in_order(port: str) -> list[int | str]:
+    """As people count: ttyUSB2 comes before ttyUSB10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", port)]
 
 
 def outcome(place: Place) -> str:

@@ -88,7 +88,10 @@ class SerialCard:
                         return answer
         except TimeoutError:
             raise CardRemoved(f"the band at {self._line.name} worked more than {WORK_MAX_S:g} s") from None
-        raise CardRemoved(f"no band answers at {self._line.name}")
+        raise CardRemoved(
+            f"no band answers at {self._line.name}: it listens at its start only, so plug it in anew and run this at "
+            "once; `bandtool ports --probe` asks what is there"
+        )
 
     async def _answer(self, kind: int, number: int) -> bytes | None:
         """None: no sign of life for a while. Frames of earlier questions are passed over."""
