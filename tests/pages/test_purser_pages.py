@@ -42,6 +42,8 @@ ROUTES: dict[tuple[str, str], CrewRole] = {
     ("POST", "/purser/jobs/{job}/cancel"): CrewRole.PURSER,
     ("GET", "/purser/crew"): CrewRole.PURSER,
     ("POST", "/purser/crew/{ref}/unlock"): CrewRole.PURSER,
+    ("GET", "/purser/stock"): CrewRole.PURSER,
+    ("POST", "/purser/stock"): CrewRole.PURSER,
     ("GET", "/purser/settlement"): CrewRole.PURSER,
     ("POST", "/purser/settlement"): CrewRole.PURSER,
     ("GET", "/purser/settlement/progress"): CrewRole.PURSER,

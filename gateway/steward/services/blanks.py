@@ -7,7 +7,7 @@ a band out proves its keys again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from steward.domain.blanks import BlankBand, Left, why_left, withdrawn
@@ -29,13 +29,34 @@ class TrustedStation:
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """Whose key signed a report: what the station calls itself, its key, 64 hex digits, and when it signed."""
+
+    station: str
+    fingerprint: str
+    made_s: int
+
+
+class UnfitReport(Refused):
+    """signer: None: nothing in it can be believed."""
+
+    def __init__(self, code: str, detail: str, signer: Signer | None = None) -> None:
+        super().__init__(code, detail)
+        self.signer = signer
+
+
+@dataclass(frozen=True, slots=True)
 class StockTaken:
     """What a report did. known: bands that were in the stock already, whether they wait or were taken."""
 
-    station: str
+    signer: Signer
     taken: int
     known: int
     left: Sequence[tuple[Uid, Left]]
+
+    @property
+    def station(self) -> str:
+        return self.signer.station
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +69,14 @@ class BlankCount:
     key_version: int
     waiting: int
     taken: int
+
+
+LOW = 20  # ready bands, of which a busy hour at the desk may take most
+
+
+def ready_count(counts: Iterable[BlankCount], version: int) -> int:
+    """Bands that lack only their token. version: of the keys that bands are issued with now."""
+    return sum(each.waiting for each in counts if each.station and each.key_version == version)
 
 
 class BlankService:
@@ -65,9 +94,10 @@ class BlankService:
     async def take(self, content: bytes) -> StockTaken:
         """Bring in a report's bands. Brought again, it changes nothing; nor does an older one after a newer.
 
-        Raises Refused report_torn, station_unknown, other_site or other_link: then nothing was taken.
+        Raises UnfitReport report_torn, station_unknown, other_site or other_link: then nothing was taken.
         """
-        report, station = await asyncio.to_thread(self._believed, content)  # thousands of bands: doors go on meanwhile
+        report, signer = await asyncio.to_thread(self._believed, content)  # thousands of bands: doors go on meanwhile
+        station = signer.fingerprint
         live = self._keyring.versions()
 
         def work(tx: Tx) -> StockTaken:
@@ -85,7 +115,7 @@ class BlankService:
                 else:
                     tx.put_blank(_blank(band, station))
                     taken += 1
-            return StockTaken(report.station, taken, known, left)
+            return StockTaken(signer, taken, known, left)
 
         return await self._store.write(work)
 
@@ -98,24 +128,28 @@ class BlankService:
             for kind in kinds
         ]
 
-    def _believed(self, content: bytes) -> tuple[StationReport, str]:
-        """The report, and the fingerprint of the key that signed it, 64 hex digits."""
+    def _believed(self, content: bytes) -> tuple[StationReport, Signer]:
         try:
             signed, report = read_report(content)
         except RecordFault as fault:
-            raise Refused(REPORT_TORN, f"this is no whole report of a station: {fault}") from None
-        fingerprint = signed.fingerprint.replace(" ", "")
-        if self._name(fingerprint) != report.station:
-            raise Refused(
+            raise UnfitReport(REPORT_TORN, f"this is no whole report of a station: {fault}") from None
+        signer = Signer(report.station, signed.fingerprint.replace(" ", ""), report.made_s)
+        if self._name(signer.fingerprint) != report.station:
+            raise UnfitReport(
                 STATION_UNKNOWN,
                 f"no [[station]] of the settings is {report.station} with the key {signed.fingerprint}: compare it "
                 "with what the station itself shows, and name it there if it is the same",
+                signer,
             )
         if report.site != self._site:
-            raise Refused(OTHER_SITE, f"these bands are of site {report.site} and this is site {self._site}")
+            raise UnfitReport(
+                OTHER_SITE, f"these bands are of site {report.site} and this is site {self._site}", signer
+            )
         if report.link != self._template:
-            raise Refused(OTHER_LINK, f"these bands send phones to {report.link}, and this ship's to {self._template}")
-        return report, fingerprint
+            raise UnfitReport(
+                OTHER_LINK, f"these bands send phones to {report.link}, and this ship's to {self._template}", signer
+            )
+        return report, signer
 
     def _name(self, fingerprint: str) -> str:
         return next((each.name for each in self._stations if is_named(fingerprint, each.fingerprint)), "")

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from steward.web.aggregates import AggregateApi
 from steward.web.bandreleases import BandReleaseApi
 from steward.web.bare import bare_app
-from steward.web.blanks import BlankApi
+from steward.web.blanks import Arrivals, BlankApi
 from steward.web.bundle import Services
 from steward.web.consents import ConsentApi
 from steward.web.context import ContextApi
@@ -43,6 +43,8 @@ from steward.web.pages.purser import PurserPages
 from steward.web.pages.purser_bands import BandPages
 from steward.web.pages.purser_desk import DeskPages
 from steward.web.pages.purser_late import LatePages
+from steward.web.pages.purser_stock import BlankPages
+from steward.web.pages.searches import Searches
 from steward.web.pages.signin import SignInPages
 from steward.web.pages.sse import Streams
 from steward.web.pages.stock import StockPages
@@ -82,7 +84,7 @@ def create_app(services: Services) -> FastAPI:
         services.find_token,
         services.front,
     )
-    polls = LongPolls(services.closing)
+    polls, arrivals = LongPolls(services.closing), Arrivals(services.blanks, services.clock)
     apis = (
         TillApi(services, polls),
         StockApi(services),
@@ -93,7 +95,7 @@ def create_app(services: Services) -> FastAPI:
         TakeoutApi(services),
         ContextApi(services),
         ImportApi(services.manifests),
-        BlankApi(services.blanks),
+        BlankApi(arrivals),
         BandReleaseApi(services.band_releases),
         PurserApi(services),
         RosterApi(services),
@@ -107,6 +109,7 @@ def create_app(services: Services) -> FastAPI:
     Page(pages, facts).install(app)
     MetricsPage(services, facts, streams).install(app)
     _install_pages(app, pages, streams)
+    pages.install(app, BlankPages(services, arrivals).routes())
     _install_guest_pages(app, GuestSite(pages))
     return app
 
@@ -132,6 +135,7 @@ def _install_pages(app: FastAPI, pages: Pages, streams: Streams) -> None:
 
 def _install_guest_pages(app: FastAPI, site: GuestSite) -> None:
     """In the order of the bar."""
+    searches = Searches(site.services)
     for part in (
         GuestSignInPages(site.services),
         DataPages(site.services),
@@ -139,8 +143,8 @@ def _install_guest_pages(app: FastAPI, site: GuestSite) -> None:
         LookPages(site.services),
         WhyPages(site.services),
         GuestFolioPages(site.services),
-        GuestBandPages(site.services),
-        GuestRadioPages(site.services),
+        GuestBandPages(site.services, searches),
+        GuestRadioPages(site.services, searches),
         GuestRequestPages(site.services),
         GuestTakePages(site.services),
         GuestErasePages(site.services),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydantic import BaseModel, Field
 
-from steward.services.blanks import BlankService, StockTaken
+from steward.ports import Clock
+from steward.services.blanks import BlankCount, BlankService, Signer, StockTaken, UnfitReport
 from steward.web.endpoints import Endpoint
 from steward.web.imports import FileBytes
 from steward.web.roles import Role
@@ -12,6 +17,44 @@ from steward.web.schemas import Body
 
 _DESK = frozenset({Role.DESK})
 _COUNTERS = frozenset({Role.DESK, Role.MONITOR})
+ARRIVALS_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A report that was brought here. done None: it was refused, `code` says why. signer None: who, nobody knows."""
+
+    at_s: int
+    signer: Signer | None
+    done: StockTaken | None
+    code: str = ""
+
+
+class Arrivals:
+    """Where reports come in, from the API and the page, and what came of the newest since this process started."""
+
+    def __init__(self, blanks: BlankService, clock: Clock) -> None:
+        self._blanks = blanks
+        self._clock = clock
+        self._kept: deque[Arrival] = deque(maxlen=ARRIVALS_KEPT)
+
+    async def take(self, content: bytes) -> StockTaken:
+        """Raises UnfitReport."""
+        now_s = self._clock.now().unix_s
+        try:
+            done = await self._blanks.take(content)
+        except UnfitReport as unfit:
+            self._kept.appendleft(Arrival(now_s, unfit.signer, None, unfit.code))
+            raise
+        self._kept.appendleft(Arrival(now_s, done.signer, done))
+        return done
+
+    async def count(self) -> list[BlankCount]:
+        return await self._blanks.count()
+
+    @property
+    def newest(self) -> Sequence[Arrival]:
+        return tuple(self._kept)
 
 
 class ReportBody(Body):
@@ -55,8 +98,8 @@ class BlanksView(BaseModel):
 
 
 class BlankApi:
-    def __init__(self, blanks: BlankService) -> None:
-        self._blanks = blanks
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
 
     def endpoints(self) -> list[Endpoint]:
         refused = {
@@ -71,7 +114,7 @@ class BlankApi:
 
     async def take(self, body: ReportBody) -> BlanksTakenView:
         """Sent again it changes nothing more. Bands that are left out are named, each with the reason."""
-        return BlanksTakenView.of(await self._blanks.take(body.report))
+        return BlanksTakenView.of(await self._arrivals.take(body.report))
 
     async def count(self) -> BlanksView:
         """Those waiting in the stock, and those that were taken for a guest, or withdrawn as faulty."""
@@ -85,6 +128,6 @@ class BlankApi:
                     waiting=each.waiting,
                     taken=each.taken,
                 )
-                for each in await self._blanks.count()
+                for each in await self._arrivals.count()
             ]
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from steward.domain.condition import LOW_PERCENT, UNSEEN_S, BandCondition
@@ -15,6 +15,7 @@ from steward.domain.trial import Phase
 from steward.errors import Busy, StoreUnavailable
 from steward.ports import Tx
 from steward.services.bandreleases import ReleaseStatus
+from steward.services.blanks import BlankCount
 from steward.services.requests import due_in
 from steward.services.retention import is_waiting
 from steward.web.bundle import LinkStatus, Services, ShipStatus
@@ -55,6 +56,7 @@ class StoreFacts:
     link: LinkStatus | None = None
     ship: ShipStatus | None = None
     band_release: ReleaseStatus | None = None  # None: none is ordered, or this gateway brings none
+    blanks: Sequence[BlankCount] = ()  # the stock of keyed bands
     readable: bool = True
 
 
@@ -80,7 +82,8 @@ class FactReader:
             releases = self._services.band_releases
             release = None if releases is None else await releases.status()
             link, ship = await self._services.link(), await self._services.ship()
-            return replace(counts, link=link, ship=ship, band_release=release)
+            blanks = await self._services.blanks.count()
+            return replace(counts, link=link, ship=ship, band_release=release, blanks=blanks)
         except (StoreUnavailable, Busy):
             return replace(self._read[1] if self._read is not None else StoreFacts(), readable=False)
 

@@ -12,7 +12,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,6 +68,8 @@ LARGE_BODIES = (
     BodyLimit("POST", re.compile(r"/v1/blanks"), Role.DESK, 14 * 1024 * 1024, 60.0),
     BodyLimit("PUT", re.compile(r"/v1/photos/[0-9a-f]{64}"), Role.DESK, 512 * 1024, 30.0),
 )
+# A page's form with a file in it. The gate leaves its body alone: the page reads it, once it knows who sends it.
+UPLOAD = replace(_PLAIN, method="POST", path=re.compile(r"/purser/stock"), bytes_max=10 * 1024 * 1024, wait_max_s=60.0)
 
 
 class ClientGone(Exception):
@@ -94,13 +96,16 @@ class Gate:
                 names = ", ".join(sorted(self._front.names))
                 raise Problem(421, "host_not_allowed", f"this gateway answers to these names only: {names}")
             scope[PRINCIPAL] = principal = self._principal(scope)
-            body = await _read_body(scope, receive, _limit(scope, principal))
+            if _fits(UPLOAD, scope):
+                await self._app(scope, receive, guarded)
+                return
+            body = await read_body(scope, receive, _limit(scope, principal))
         except Problem as problem:
             await problem.response()(scope, receive, guarded)
         except ClientGone:
             return
         else:
-            await self._app(scope, _replay(body, receive), guarded)
+            await self._app(scope, replay(body, receive), guarded)
 
     def _principal(self, scope: Scope) -> Principal | None:
         """Who calls. Outside the API nobody is asked."""
@@ -152,13 +157,17 @@ def _host(scope: Scope) -> str:
 
 def _limit(scope: Scope, principal: Principal | None) -> BodyLimit:
     for limit in LARGE_BODIES:
-        wanted = scope["method"] == limit.method and limit.path.fullmatch(scope["path"])
-        if wanted and principal is not None and principal.role is limit.role:
+        if _fits(limit, scope) and principal is not None and principal.role is limit.role:
             return limit
     return _PLAIN
 
 
-async def _read_body(scope: Scope, receive: Receive, limit: BodyLimit) -> bytes:
+def _fits(limit: BodyLimit, scope: Scope) -> bool:
+    return scope["method"] == limit.method and limit.path.fullmatch(scope["path"]) is not None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: BodyLimit) -> bytes:
+    """Raises Problem 413 or 408, ClientGone."""
     declared = _headers(scope, b"content-length")
     if declared and (len(declared) > 1 or not declared[0].isdigit() or int(declared[0][:12]) > limit.bytes_max):
         raise _too_large(limit)
@@ -184,7 +193,7 @@ def _too_large(limit: BodyLimit) -> Problem:
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """The body once, then whatever the server says next: that the caller has gone."""
     sent = False
 

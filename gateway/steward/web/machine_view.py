@@ -9,7 +9,6 @@ from steward.domain.rulecheck import Kind
 from steward.domain.tally import LINK
 from steward.domain.topics import IDENTITY, INSIGHT, MONEY, SAFETY, TELEMETRY
 from steward.ports.sync import Waiting
-from steward.services.bandreleases import ReleaseStatus
 from steward.services.supervise import TaskState
 from steward.services.uplink import UplinkSnapshot
 from steward.web.bundle import GatewayStatus, LinkStatus, Services, ShipStatus
@@ -137,8 +136,6 @@ def machine_rows(services: Services, facts: StoreFacts, t: Translator) -> list[R
         _rules(facts, t),
         _privacy(facts, t),
         *([] if facts.ranker is None else [_ranker(facts.ranker, t)]),
-        *([] if facts.band_release is None else [_band_release(facts.band_release, t)]),
-        _radios(services, t),
     ]
     certificate = services.certificate()
     if certificate is not None:
@@ -196,34 +193,6 @@ def _ranker(ranker: RankerFacts, t: Translator) -> Row:
     missing = t("status.machine.not_at_hand")
     more = t("status.machine.on_trial", model=ranker.beside or missing) if ranker.on_trial else ""
     return Row(t("status.machine.ranker"), ranker.shown or missing, "bad" if ranker.shown is None else "calm", more)
-
-
-def _radios(services: Services, t: Translator) -> Row:
-    """Radios that listen for bands, here and at gateways that were heard of; how many bands are listened for."""
-    radios = [radio for radio in services.presence.radios() if radio.state != "away"]
-    if not radios:
-        return Row(t("status.machine.radio"), t("status.machine.radio_none"), "calm")
-    on = sum(radio.state == "on" for radio in radios)
-    more = [t.count("status.machine.radio_bands", services.presence.size())]
-    if dropped := sum(radio.dropped for radio in radios):
-        more.append(t.count("status.machine.radio_dropped", dropped))
-    if contested := services.presence.counts.contested:
-        more.append(t.count("status.machine.radio_contested", contested))
-    listening = t("status.machine.radio_on", on=on, all=len(radios))
-    return Row(t("status.machine.radio"), listening, "ok" if on == len(radios) else "bad", ", ".join(more))
-
-
-def _band_release(status: ReleaseStatus, t: Translator) -> Row:
-    rollout, tally, word = status.rollout, status.tally, "status.machine.release_"
-    title = t(f"{word}title", number=t.number(status.order.number))
-    if status.problem:
-        return Row(title, t(f"{word}unfit"), "bad", status.problem)
-    if not status.here or rollout is None:
-        return Row(title, t(f"{word}awaited"), "calm")
-    counts = t(f"{word}counts", kept=t.number(tally.kept), failed=t.number(tally.failed))
-    if rollout.halted:
-        return Row(title, t(f"{word}halted_{rollout.halted}"), "bad", counts)
-    return Row(title, t(f"{word}stage", stage=rollout.stage + 1, stages=len(status.order.stages)), "ok", counts)
 
 
 def span(seconds: int, t: Translator) -> str:

@@ -15,12 +15,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from steward.domain.bandstages import Halt
 from steward.domain.budget import SPENDER_WORDS
 from steward.domain.condition import PASSIVE
 from steward.domain.guests import BandState
 from steward.domain.reasons import Means
 from steward.domain.rulecheck import Kind
 from steward.domain.topics import CLASS_WORDS
+from steward.services.bandreleases import ReleaseStatus
+from steward.services.blanks import ready_count
 from steward.services.board import LATENCY_BOUNDS_S
 from steward.services.certificates import Urgency
 from steward.services.ranking import FALLBACKS
@@ -77,6 +80,7 @@ class Snapshot(Collector):
         yield from self._gateway()
         yield from self._taps()
         yield from self._readers_and_bands()
+        yield from self._bands_in_service()
         yield from self._store()
         yield from self._ranking()
         yield from self._tasks()
@@ -139,6 +143,24 @@ class Snapshot(Collector):
         yield _bands(self._facts)
         ages = services.board.tap_ages(services.clock.now().unix_s)
         yield _gauges("steward_bands_last_tap", "Bands by the age of their last tap.", "age", ages.items())
+
+    def _bands_in_service(self) -> Iterator[Metric]:
+        """Radios, the bands' program, the stock. A release that nobody ordered has no figures."""
+        presence, radios = self._services.presence, self._services.presence.radios()
+        up = GaugeMetricFamily("steward_radio_up", "1 while the radio listens.", labels=("radio", "zone"))
+        for radio in radios:
+            up.add_metric((radio.name, radio.zone), radio.state == "on")
+        yield up
+        yield _counter("steward_radio_heard", "Names of bands heard, anybody's.", sum(r.heard for r in radios))
+        yield _counter("steward_radio_dropped", "Of these, not taken in time.", sum(r.dropped for r in radios))
+        yield _gauge("steward_radio_bands", "Bands that are listened for.", presence.size())
+        yield _counter("steward_radio_contested", "Heard names that two devices say.", presence.counts.contested)
+        yield from _band_release(self._facts.band_release)
+        version = next(iter(self._services.machine.versions.keys), 0)
+        ready = ready_count(self._facts.blanks, version)
+        waiting = sum(each.waiting for each in self._facts.blanks)
+        said = "The stock of keyed bands by whether only their token is missing."
+        yield _gauges("steward_stock_bands", said, "state", [("ready", ready), ("other", waiting - ready)])
 
     def _store(self) -> Iterator[Metric]:
         vitals = self._services.machine.vitals()
@@ -244,6 +266,20 @@ def _bands(facts: StoreFacts) -> Metric:
     for battery, count in battery_counts(facts).items():
         family.add_metric((BandState.ISSUED.value, _KINDS[battery != PASSIVE], battery), count)
     return family
+
+
+def _band_release(status: ReleaseStatus | None) -> Iterator[Metric]:
+    stage, problem, halted, bands = [], [], [], []
+    if status is not None:
+        number, rollout, tally = str(status.order.number), status.rollout, status.tally
+        stage = [(number, 0 if rollout is None else rollout.stage + 1)]
+        problem = [(number, bool(status.problem))]
+        halted = [(why.value, rollout is not None and rollout.halted is why) for why in Halt if why]
+        bands = [("kept", tally.kept), ("failed", tally.failed), ("silent", tally.silent)]
+    yield _gauges("steward_band_release_stage", "Of its stages; 0 before the first.", "number", stage)
+    yield _gauges("steward_band_release_problem", "1 if it waits, or cannot be given.", "number", problem)
+    yield _gauges("steward_band_release_halted", "1 if it is halted, by whom.", "by", halted)
+    yield _gauges("steward_band_release_bands", "Bands by what became of it.", "state", bands)
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:

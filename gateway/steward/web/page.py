@@ -26,6 +26,7 @@ from steward.web.machine_view import link_rows, machine_rows, ship_rows
 from steward.web.pages.base import Pages
 from steward.web.pages.language import Translator
 from steward.web.schemas import HealthView
+from steward.web.service_view import service_rows
 from steward.web.words import alert, plain
 
 _BAR_WIDTH = 1000  # units of the split bar's own scale
@@ -111,6 +112,7 @@ class Page:
             "low_percent": LOW_PERCENT,
             "link": link_rows(facts.link, now.unix_s, t),
             "gateways": gateways,
+            "service": service_rows(services, facts, now.unix_s, t),
             "machine": machine_rows(services, facts, t),
             "recent": [_tap(tap, self._time(tap["at_s"]), t) for tap in board["recent"]],
             "news": _news(sum(board["alerts"].values()), down, away, t),

@@ -44,10 +44,10 @@ from steward.web.pages import cookies, csrf
 from steward.web.pages.assets import Assets
 from steward.web.pages.call import Call
 from steward.web.pages.language import LANGUAGES, Catalogue, Translator
+from steward.web.pages.upload import FIELDS_MAX, read_upload
 
 PAGES_TABLE = "steward_pages"  # on app.state: (method, path) -> PageRoute
 LOGIN, SHIFT = "/crew/login", "/crew/shift"
-FIELDS_MAX = 32
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -70,6 +70,7 @@ class PageRoute:
     handler: Callable[[PageCall], Awaitable[Response]]
     public: bool = False  # also for those who are not signed in
     shift: bool = False  # only once a shift is chosen
+    upload: bool = False  # a form with a file
 
     def __post_init__(self) -> None:
         assert bool(self.roles) != self.public, f"{self.path}: either roles or public"
@@ -93,6 +94,7 @@ class PageCall(Call):
         super().__init__(site.services, request, site.translator(request))
         self._site = site
         self.session: CrewSession | None = None
+        self.upload = b""
 
     @property
     def signed_in(self) -> CrewSession:
@@ -194,17 +196,27 @@ class Pages:
     async def _answer(self, route: PageRoute, call: PageCall) -> Response:
         request = call.request
         call.session = await self._session(request)
-        if route.method == "POST":
+        if route.upload:
+            elsewhere = self._elsewhere(route, call)
+            if elsewhere is not None:
+                return elsewhere
+            call.form, call.upload = await checked_upload(request, call.bound_secret)
+        elif route.method == "POST":
             call.form = await checked_form(request, call.bound_secret)
-        if not route.public:
-            session = call.session
-            if session is None:
-                return _to_login(call)
-            if session.role not in route.roles:
-                raise PageError(403, "role_not_allowed")
-            if route.shift and (session.outlet is None or session.outlet not in self.services.crew.outlets):
-                return call.go(SHIFT)
-        return await route.handler(call)
+        return self._elsewhere(route, call) or await route.handler(call)
+
+    def _elsewhere(self, route: PageRoute, call: PageCall) -> Response | None:
+        """Where whoever may not use this page now has to go first. Raises PageError if that is nowhere."""
+        session = call.session
+        if route.public:
+            return None
+        if session is None:
+            return _to_login(call)
+        if session.role not in route.roles:
+            raise PageError(403, "role_not_allowed")
+        if route.shift and (session.outlet is None or session.outlet not in self.services.crew.outlets):
+            return call.go(SHIFT)
+        return None
 
     async def _session(self, request: Request) -> CrewSession | None:
         """Whose session this is. Another site's link does not act as the crew member who followed it."""
@@ -228,7 +240,21 @@ async def checked_form(request: Request, secret: str | None) -> dict[str, str]:
     """The fields of a form that our own page sent, bound to this secret. Raises PageError."""
     if not csrf.from_own_page(request):
         raise PageError(403, "form_foreign")
-    form = _fields(request, await request.body())
+    return _bound(_fields(request, await request.body()), secret)
+
+
+async def checked_upload(request: Request, secret: str | None) -> tuple[dict[str, str], bytes]:
+    """The same of a form with a file: its fields, and the file. Raises PageError, and Problem 408 or 413."""
+    if not csrf.from_own_page(request):
+        raise PageError(403, "form_foreign")
+    try:
+        form, content = await read_upload(request)
+    except ValueError:
+        raise PageError(400, "form_unreadable") from None
+    return _bound(form, secret), content
+
+
+def _bound(form: dict[str, str], secret: str | None) -> dict[str, str]:
     if secret is None or not csrf.token_fits(form.pop(csrf.FIELD, ""), secret):
         raise PageError(403, "form_old")
     return form

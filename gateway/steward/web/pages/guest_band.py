@@ -16,14 +16,16 @@ from steward.web.bundle import Services
 from steward.web.pages.base import PageError
 from steward.web.pages.guest_radio import radio_facts
 from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
+from steward.web.pages.searches import Searches
 
 BAND, FROZEN = "/me/band", "/me/frozen"
 _UID, _REF = re.compile(r"04[0-9A-F]{12}"), re.compile(r"[0-9a-f]{16}")
 
 
 class GuestBandPages:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, searches: Searches) -> None:
         self._services = services
+        self._searches = searches
 
     def routes(self) -> list[GuestRoute]:
         return [
@@ -45,6 +47,9 @@ class GuestBandPages:
         guest, bands = await own.bands(ref)
         proven = call.session.level is Level.PROVEN
         last = await own.last_heard(ref) if proven else None
+        radios = radio_facts(call, [each for each in bands if each.band.state is BandState.ISSUED], self._searches)
+        childrens = await own.childrens(ref)
+        children_radios = {child: radio_facts(call, each, self._searches) for child, each in childrens.items()}
         return call.page(
             "guest_band.html",
             bands=[_band(call, each) for each in bands],
@@ -53,8 +58,9 @@ class GuestBandPages:
             untracked=await tracking.is_on(ref),
             is_child=guest.child,
             children=[(each.ref, each.name if proven else "", each.untracked) for each in await tracking.children(ref)],
-            radios=radio_facts(call, [each for each in bands if each.band.state is BandState.ISSUED]),
-            children_radios={child: radio_facts(call, each) for child, each in (await own.childrens(ref)).items()},
+            radios=radios,
+            children_radios=children_radios,
+            looking=proven and any(radio["looking"] for part in (radios, *children_radios.values()) for radio in part),
             last_zone="" if last is None else last.zone,
             last_heard="" if last is None else call.time(last.seen_s),
             phones=await self._services.guest_access.phone_count(ref),

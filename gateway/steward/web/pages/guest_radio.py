@@ -12,22 +12,25 @@ from steward.domain.guestsession import Level
 from steward.domain.ids import Uid
 from steward.domain.presence import BandRadio
 from steward.errors import NotFound
-from steward.services.findme import Found
+from steward.services.findme import FINDS_PER_S
 from steward.services.ownband import BY_GUEST, OwnBand
 from steward.web.bundle import Services
 from steward.web.pages.guestbase import GuestCall, GuestNav, GuestRoute
+from steward.web.pages.searches import Search, Searches
 
 BAND = "/me/band"
 _RADIO = BAND + "/radio/{uid}"
 SHOWN = BAND + "#radio"  # where the page says how it is
+AGAIN_S = round(1 / FINDS_PER_S)  # after which one more search is free at the latest
 _UID = re.compile(r"04[0-9A-F]{12}")
 
 
 class GuestRadioPages:
     """Forms of the page /me/band, which goes on saying how things are."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, searches: Searches) -> None:
         self._services = services
+        self._searches = searches
 
     def routes(self) -> list[GuestRoute]:
         return [
@@ -50,24 +53,27 @@ class GuestRadioPages:
         return call.go(SHOWN)
 
     async def find(self, call: GuestCall) -> Response:
-        """Answers when it is found, or not: some seconds."""
-        await self._services.find_me.find_own(call.session.ref, _uid(call))
+        """Answers once it has begun: the page says how far it is."""
+        await self._searches.begin(call.session.ref, _uid(call))
         return call.go(SHOWN)
 
 
-def radio_facts(call: GuestCall, bands: Sequence[OwnBand]) -> list[dict[str, Any]]:
-    """Of bands in use that may have a radio."""
-    find_me = call.services.find_me
-    return [
-        {
-            "uid": own.band.uid,
-            "number": own.band.serial,
-            "state": state(own.radio),
-            "found": found_words(call, find_me.told(call.session.ref, own.band.uid)),
-        }
-        for own in bands
-        if own.band.active
-    ]
+def radio_facts(call: GuestCall, bands: Sequence[OwnBand], searches: Searches) -> list[dict[str, Any]]:
+    """Of bands in use that may have a radio. found: what is told of the search, and looking: whether it goes on."""
+    facts = []
+    for own in bands:
+        if own.band.active:
+            search = searches.of(call.session.ref, own.band.uid)
+            facts.append(
+                {
+                    "uid": own.band.uid,
+                    "number": own.band.serial,
+                    "state": state(own.radio),
+                    "found": _search_words(call, search) if search is not None else _told(call, own.band.uid),
+                    "looking": search is not None and search.goes_on,
+                }
+            )
+    return facts
 
 
 def state(radio: BandRadio | None) -> str:
@@ -81,7 +87,13 @@ def state(radio: BandRadio | None) -> str:
     return "to_on" if radio.wish else "to_off"
 
 
-def found_words(call: GuestCall, found: Found | None) -> str:
+def _search_words(call: GuestCall, search: Search) -> str:
+    return call.t(f"guest_band.find.{search.state}", zone=search.zone, seconds=AGAIN_S)
+
+
+def _told(call: GuestCall, uid: Uid) -> str:
+    """What came of the last search, for a few minutes."""
+    found = call.services.find_me.told(call.session.ref, uid)
     if found is None:
         return ""
     at = call.time(found.at_s)
