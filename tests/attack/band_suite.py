@@ -1,14 +1,11 @@
-"""Run by MicroPython, with an empty folder to use.
-
-Prints one JSON object: each check by name, and what went wrong with it, empty if nothing.
-"""
+"""Run by MicroPython, with an empty folder to use: see tests/micropython/suitekit.py."""
 
 import hashlib
-import json
 import os
 import sys
 
 import bluetooth
+import checks
 
 import loader
 from band import loop, pn532, radio, slots, station, update
@@ -60,16 +57,16 @@ class BusyChip:
 
 def a_reader_without_pauses_leaves_the_duties_their_turn():
     """Else the watchdog, which is one of them, resets the band in the middle of a tap."""
-    pn532.time, pn532.Chip = Clock, BusyChip
     turns = []
     duties = Duties()
     duties.add(lambda: turns.append(Clock.now) or 60_000)
-    chip = pn532.Pn532(None, lambda size: bytes(size), lambda code, detail: None)
-    served = 0
-    while Clock.now < 20_000:
-        if chip.wait(duties) == COMMAND:
-            served += 1
-            chip.respond(b"\x90\x00")
+    with checks.Swapped(pn532, "time", Clock), checks.Swapped(pn532, "Chip", BusyChip):
+        chip = pn532.Pn532(None, lambda size: bytes(size), lambda code, detail: None)
+        served = 0
+        while Clock.now < 20_000:
+            if chip.wait(duties) == COMMAND:
+                served += 1
+                chip.respond(b"\x90\x00")
     gaps = [turns[at] - turns[at - 1] for at in range(1, len(turns))]
     assert served > 1000
     assert max(gaps) < 7_500, max(gaps)
@@ -424,8 +421,11 @@ def state():
 
 def a_file_that_changed_after_it_was_found_right_is_never_started():
     """Flash that lost it, or lied: from its first new byte on the slot is not ready, and its hash is taken again."""
-    update._verified = lambda key, message, signature: True
-    right = b"new program" * 30
+    with checks.Swapped(update, "_verified", lambda key, message, signature: True):
+        changes_after_it_was_right(b"new program" * 30)
+
+
+def changes_after_it_was_right(right):
     files = [("band/app.mpy", len(right), hashlib.sha256(right).digest())]
     head = release.pack_header(8, 3, "unix", "test", files) + bytes(64)
     there = slotted()
@@ -476,25 +476,4 @@ def what_is_asked_twice_is_done_once_and_answered_twice():
     assert line.said == answer * 3
 
 
-CHECKS = (
-    a_new_program_is_not_kept_for_having_sat_on_a_cable,
-    what_is_asked_twice_is_done_once_and_answered_twice,
-    a_file_that_changed_after_it_was_found_right_is_never_started,
-    a_release_with_a_lower_minimum_does_not_open_the_way_back,
-    no_piece_is_written_while_a_reader_waits,
-    nobody_learns_one_identity_key_in_two_periods,
-    a_passkey_that_was_shown_opens_nothing_by_a_pairing_without_one,
-    one_connection_has_one_try_at_a_passkey,
-    a_new_program_that_cannot_wake_the_nfc_chip_is_not_kept,
-    a_reader_without_pauses_leaves_the_duties_their_turn,
-    no_name_comes_back_in_a_life_of_resets_wishes_and_refused_writes,
-)
-told = {}
-for check in CHECKS:
-    try:
-        check()
-        told[check.__name__] = ""
-    except Exception as err:  # noqa: BLE001
-        sys.print_exception(err)
-        told[check.__name__] = repr(err)
-print(json.dumps(told))
+checks.run(globals())

@@ -21,6 +21,7 @@ from tests.contract.makers import AT_S, BOB, uid
 from tests.e2e.gatewaykit import Aboard, aboard, prepare
 from tests.e2e.killkit import READY, run_and_kill
 from tests.erasurekit import NAME, WORDS, fill, settle
+from tests.stewardkit import steward
 from tests.unit.moneykit import HandClock, Ship, ring
 from tests.vaultkit import DATA_KEY
 
@@ -51,16 +52,8 @@ def ref_of(number: int) -> GuestRef:
     return GuestRef(f"{number:016x}")
 
 
-def steward(folder: Path, *words: str | Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "steward", *map(str, words), "--config", str(folder / "steward.toml")],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"CREDENTIALS_DIRECTORY": str(folder)},
-        check=False,
-    )
+def command(folder: Path, *words: str | Path) -> None:
+    done = steward(*words, "--config", folder / "steward.toml", CREDENTIALS_DIRECTORY=str(folder))
     assert done.returncode == 0, done.stderr
 
 
@@ -104,13 +97,13 @@ async def test_a_backup_of_before_brings_nothing_back(tmp_path: Path) -> None:
         await ship.gateway.parts.services.store.write(
             lambda tx: (fill(tx, ref, not_after_s=now_s + 9999), fill(tx, BOB, 2, not_after_s=now_s + 9999))
         )
-    steward(tmp_path, "backup", tmp_path / "copy.db")
+    command(tmp_path, "backup", tmp_path / "copy.db")
     async with aboard(tmp_path, tokens) as ship:
         await leave(ship, ref)
         done = await ship.call("desk", "POST", f"/v1/guests/{ref}/erasure", {"sure": True})
         assert done.json()["body"]["state"] == "finished", done.text
     assert not found_in(tmp_path, (*WORDS, NAME, "B-1234"))
-    steward(tmp_path, "restore", tmp_path / "copy.db", "--yes")
+    command(tmp_path, "restore", tmp_path / "copy.db", "--yes")
     async with aboard(tmp_path, tokens) as ship:
         guest, rows, events, charges = await all_of(ship, ref)
         assert (guest, rows, charges) == (None, {}, [""])
@@ -136,11 +129,11 @@ async def test_a_backup_of_before_the_first_part_brings_nothing_back_either(tmp_
         services = ship.gateway.parts.services
         end_s = services.clock.now().unix_s + 9999
         await services.store.write(lambda tx: fill(tx, ref, not_after_s=end_s))
-    steward(tmp_path, "backup", tmp_path / "copy.db")
+    command(tmp_path, "backup", tmp_path / "copy.db")
     async with aboard(tmp_path, tokens) as ship:
         done = await ship.call("desk", "POST", f"/v1/guests/{ref}/erasure", {"sure": True})
         assert done.json()["body"]["waits_for"] == [Wait.ABOARD, Wait.FOLIO_OPEN]
-    steward(tmp_path, "restore", tmp_path / "copy.db", "--yes")
+    command(tmp_path, "restore", tmp_path / "copy.db", "--yes")
     async with aboard(tmp_path, tokens) as ship:
         store = ship.gateway.parts.services.store
         rows = await store.read(lambda tx: tx.rows_of(ref))

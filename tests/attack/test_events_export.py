@@ -22,6 +22,7 @@ import pytest
 from tests.consentkit import agree, word
 from tests.e2e.gatewaykit import SETTINGS, prepare
 from tests.e2e.killkit import READY, run_and_kill
+from tests.stewardkit import steward
 from tests.unit.moneykit import NOON_S
 from tests.unit.servicekit import ASE, KIRA, guest, item, profile
 from tests.unit.test_pastexport import deed
@@ -96,16 +97,7 @@ async def _write(database: Path, work: object) -> None:
 
 
 def export(config: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "steward", "events", "export", "--config", str(config), *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"CREDENTIALS_DIRECTORY": str(config.parent)},
-    )
-    assert "Traceback" not in done.stderr
-    return done
+    return steward("events", "export", "--config", config, *words, CREDENTIALS_DIRECTORY=str(config.parent))
 
 
 def test_only_who_agrees_is_there_and_nothing_says_who(config: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -20,27 +19,13 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from tests.stewardkit import LIMIT_S, steward
 
 from steward import config
 from steward.config import HoldoutSettings, ModelsSettings, OffersSettings
 from steward.domain.events import EventType
 
-LIMIT_S = 60
 STEWARD = (sys.executable, "-m", "steward")
-
-
-def steward(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end. No terminal, so nothing can ask."""
-    done = subprocess.run(
-        [*STEWARD, *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | environ,
-    )
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.e2e.gatewaykit import SETTINGS, Aboard, aboard, prepare
+from tests.stewardkit import steward as command
 from tests.unit.servicekit import guest
 from tests.unit.test_aggregates import agrees, charge, ref_of
 
@@ -22,14 +22,8 @@ SMALL = '\n[[outlet]]\nname = "bar"\nkind = "food_and_drink"\n[aggregates]\nbudg
 
 
 async def steward(ship: Aboard, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    url = str(ship.client.base_url)
-    command = [sys.executable, "-m", "steward", "aggregates", *words, "--url", url]
-    command += ["--token-file", str(folder / "purser.token")]
-    done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL
-    )
-    assert "Traceback" not in done.stderr
-    return done
+    more = ("--url", str(ship.client.base_url), "--token-file", folder / "purser.token")
+    return await asyncio.to_thread(command, "aggregates", *words, *more)
 
 
 def fill(tx: Tx) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.gatewaykit import SETTINGS, aboard, prepare, settings_of
-from tests.e2e.test_cli import LIMIT_S, STEWARD, steward
+from tests.e2e.test_cli import STEWARD
+from tests.stewardkit import LIMIT_S, steward
 from tests.vaultkit import guest_keys
 
 from steward.adapters import keyfile

@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.consentkit import agree, word
 from tests.e2e.gatewaykit import SETTINGS, Aboard, aboard, prepare
+from tests.stewardkit import steward as command
 from tests.unit.moneykit import NOON_S
 from tests.unit.servicekit import ASE, KIRA, guest, item, profile
 from tests.unit.test_pasts import offer
@@ -30,23 +30,13 @@ from steward.domain.profiles import AgeGroup
 from steward.domain.viewing import Field, LookUp
 from steward.ports import Tx
 
-LIMIT_S = 60
 NO_READERS = SETTINGS.partition("[[reader]]")[0]
 OUTLET = '\n[[outlet]]\nname = "bar"\nkind = "food_and_drink"\n'
 SPA = '\n[[outlet]]\nname = "spa"\nkind = "wellness"\n'
 
 
 def steward(config: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "steward", "offers", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"CREDENTIALS_DIRECTORY": str(config.parent), "STEWARD_CONFIG": str(config)},
-    )
-    assert "Traceback" not in done.stderr
-    return done
+    return command("offers", *words, CREDENTIALS_DIRECTORY=str(config.parent), STEWARD_CONFIG=str(config))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.makers import ANNA
 from tests.contract.serviceparts import profile
 from tests.e2e.gatewaykit import SETTINGS, aboard, prepare, settings_of
-from tests.e2e.test_cli import steward
+from tests.stewardkit import steward
 from tests.vaultkit import guest_keys
 
 from steward.adapters import datakey

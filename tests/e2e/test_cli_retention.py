@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 from tests.e2e.gatewaykit import aboard, prepare, settings_of
-from tests.e2e.test_cli import steward
+from tests.stewardkit import steward
 
 from steward.adapters.sqlite.store import SqliteStore
 from steward.domain.ids import GuestRef

@@ -41,8 +41,8 @@ def start(*options: object, **changes: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(line, text=True, start_new_session=True, **(settings | changes))
 
 
-def run(*options: object) -> subprocess.CompletedProcess[str]:
-    process = start(*options)
+def run(*options: object, **changes: Any) -> subprocess.CompletedProcess[str]:
+    process = start(*options, **changes)
     with ended(process):
         out, err = process.communicate(timeout=LIMIT_S)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -141,19 +141,23 @@ def test_a_day_ends_by_itself_with_every_check_held(tmp_path: Path) -> None:
     assert wait_until_gone(ship) == []
 
 
-def test_an_outage_in_the_middle_loses_nothing(tmp_path: Path) -> None:
-    report, ship = tmp_path / "report.json", tmp_path / "ship"
-    done = run("--once", "--seconds", 4, "--outage", "6s", "--report", report, "--keep", ship)
+def test_an_outage_loses_nothing_and_without_keep_no_folder_stays(tmp_path: Path) -> None:
+    """On a day of another seed, with more bands, and longer."""
+    report, temporary = tmp_path / "report.json", tmp_path / "tmp"
+    temporary.mkdir()
+    options = ("--once", "--seconds", 7, "--seed", 9, "--bands", 23, "--outage", "6s", "--report", report)
+    done = run(*options, env=ENVIRONMENT | {"TMPDIR": str(temporary)})
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(report.read_text())
-    check_report(told, bands=22)
+    check_report(told, bands=23)
     outage = told["figures"]["link"]["outage"]
     assert outage["cut_s"] >= 6
     assert outage["most"] > outage["before"]
     assert (outage["after"], outage["passed_bytes"]) == (0, 0)
     assert "link · cut for 6 s" in done.stdout
     assert "outage_survived" in [check["name"] for check in told["checks"]]
-    assert wait_until_gone(ship) == []
+    assert wait_until_gone(temporary) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["0s", "-3", "soon", "601s", "1h", ""])
@@ -162,17 +166,6 @@ def test_an_outage_that_is_no_time_says_so(text: str) -> None:
     assert done.returncode == 2
     assert "write seconds such as 20s" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_without_keep_no_folder_stays(tmp_path: Path) -> None:
-    """And a seed, more bands and a longer day are accepted."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    process = start("--once", "--seconds", 7, "--seed", 9, "--bands", 23, env=ENVIRONMENT | {"TMPDIR": str(temporary)})
-    with ended(process):
-        out, err = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, out + err
-    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.pcsc

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sqlite3
-import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ import httpx
 import pytest
 from tests.e2e.gatewaykit import Aboard, aboard, prepare, settings_of
 from tests.e2e.tlskit import issue, make_ca, tls_settings
+from tests.stewardkit import steward
 from tests.unit.manifestkit import SECRET, guest, jpeg, manifest, party, png
 
 from steward.app import Gateway
@@ -53,17 +53,9 @@ def desk(tmp_path: Path) -> Path:
 async def command(*words: object, url: str = "", token: Path | None = None) -> tuple[int, str, str]:
     """`steward import manifest ...` as a process of its own: (exit code, stdout, stderr)."""
     more = [*(("--url", url) if url else ()), *(("--token-file", token) if token else ())]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "steward", "import", *map(str, [*words, *more])),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"COLUMNS": "160", "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"},
-    )
-    async with asyncio.timeout(LIMIT_S):
-        out, err = await process.communicate()
-    assert b"Traceback" not in err, err
-    return process.returncode or 0, out.decode(), err.decode()
+    proxies = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = await asyncio.to_thread(steward, "import", *map(str, [*words, *more]), COLUMNS="160", **proxies)
+    return done.returncode, done.stdout, done.stderr
 
 
 def token_file(folder: Path, token: str) -> Path:

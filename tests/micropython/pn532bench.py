@@ -137,7 +137,6 @@ class BenchBand:
                 "MICROPYPATH": os.pathsep.join([".frozen", *map(str, folders)]),
                 "PN532_BENCH": f"127.0.0.1:{port}",
                 "PN532_TTY": self.wire.tty,
-                "PN532_PARTS": str(here / "fakes" / "machine.py") if what == "esp32" else "",
             },
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -18,7 +18,7 @@ ADDRESS = 0x24
 RESET_PIN, IRQ_PIN = 18, 4
 RATS = bytes.fromhex("E080")
 ATS_INTERFACE = bytes.fromhex("75339203")
-GET_DATA, SET_DATA, SET_META, INIT = 0x86, 0x8E, 0x94, 0x8C
+GET_STATUS, GET_DATA, SET_DATA, SET_META, INIT = 0x04, 0x86, 0x8E, 0x94, 0x8C
 RELEASED, FIELD_OFF, WRONG_STATE = 0x29, 0x2B, 0x25
 DATA_MAX = 262
 LIMIT_S = 10.0
@@ -142,11 +142,12 @@ class Pn532Double:
             self._send(ACK)
             self._event()
             self._run(body[0], body[1:])
+            self._changed.set()
 
     def _run(self, code: int, data: bytes) -> None:
         simple = {
             0x02: lambda: bytes([self.ic, 1, 6, 7]),
-            0x04: lambda: bytes([0, self.field, 0, 0]),
+            GET_STATUS: lambda: bytes([0, self.field, 0, 0]),
             0x06: lambda: b"\x03",
             0x08: lambda: b"",
         }
@@ -166,7 +167,6 @@ class Pn532Double:
             self._gone = 0
             self.pending = code
             self.asleep = not self.field
-            self._changed.set()
         elif code in (GET_DATA, SET_DATA, SET_META):
             self._serve(code, data)
         else:
@@ -240,18 +240,24 @@ class Pn532Double:
         self._reply(INIT, b"\x08" + RATS)
         return b"\x08" + self.target[3:6]
 
-    async def armed(self) -> None:
-        """Until the chip waits for a reader."""
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """It is looked at after each command."""
         async with asyncio.timeout(LIMIT_S):
-            while not (self.pending == INIT and self.target):
+            while not holds():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def rearmed(self) -> None:
-        """Until it is told to wait for a reader, whether it does or not."""
-        self._changed.clear()
-        async with asyncio.timeout(LIMIT_S):
-            await self._changed.wait()
+    async def armed(self) -> None:
+        """Until the chip waits for a reader."""
+        await self.until(lambda: self.pending == INIT and bool(self.target))
+
+    async def listening(self) -> None:
+        """Until it waits for its reader's next command."""
+        await self.until(lambda: self.pending == GET_DATA)
+
+    def asked(self, code: int) -> int:
+        """How often it was given this command."""
+        return sum(command[0] == code for command in self.commands)
 
     @property
     def ats(self) -> bytes:

@@ -1,6 +1,5 @@
 """The boards: what an image for real hardware holds and refuses, and the heap the whole firmware needs."""
 
-import json
 import os
 import re
 import subprocess
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.micropython.bandlab import FULL, KEYS, MAC, open_lab
+from tests.micropython.suitekit import HERE, told_by
 
 from bandwire import apdu, charge, faults
 from voyage.bandproc import HEAP, BandOptions, BandProcess, BandStopped, find_micropython
@@ -39,22 +39,7 @@ def test_start_files_are_short() -> None:
 
 
 def test_the_esp32_board_on_a_real_micropython(tmp_path: Path) -> None:
-    folders = [
-        ROOT / "tests" / "micropython" / "fakes",
-        Path(".frozen"),
-        ROOT / "firmware" / "shared",
-        DEVICE,
-    ]
-    done = subprocess.run(
-        [find_micropython(), str(ROOT / "tests" / "micropython" / "esp32_suite.py"), str(tmp_path / "card")],
-        env={**os.environ, "MICROPYPATH": os.pathsep.join(map(str, folders))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout)
+    seen = told_by(HERE / "esp32_suite.py", str(tmp_path / "card"))
     # Four tries of the chip's reset and first command, SAMConfiguration, and then the band goes on without it.
     assert seen["noted"] == [[faults.NFC_RESTARTED, 0x14]] * 3 + [[faults.NFC_SILENT, 0x14]]
     assert seen["works"] is False

@@ -1,32 +1,15 @@
 """What looks after the band beside the card: its signals, its button, its record of faults, its power."""
 
-import json
-import os
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
-
-from voyage.bandproc import find_micropython
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+from tests.micropython.suitekit import HERE, run_checks
 
 
-@pytest.mark.parametrize("suite", ["keeper_suite.py", "esp32_power_suite.py"])
-def test_the_whole_suite_on_a_real_micropython(suite: str, tmp_path: Path) -> None:
-    folders = [HERE / "fakes", Path(".frozen"), ROOT / "firmware" / "shared", ROOT / "firmware" / "device"]
-    done = subprocess.run(
-        [find_micropython(), "-X", "heapsize=1m", str(HERE / suite), str(tmp_path / "card")],
-        env={**os.environ, "MICROPYPATH": os.pathsep.join(map(str, folders))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    written = set(re.findall(r"^def (\w+)\(\):", (HERE / suite).read_text(), re.MULTILINE)) - {"a_board"}
-    assert set(told) == written, "each check ran"
-    assert {name: said for name, said in told.items() if said} == {}, done.stdout
+@pytest.mark.parametrize("part", ["patterns", "button", "faults", "power"])
+def test_the_keeper_on_a_real_micropython(part: str, tmp_path: Path) -> None:
+    run_checks(HERE / f"keeper_{part}_suite.py", tmp_path)
+
+
+def test_the_esp32s_power_on_a_real_micropython(tmp_path: Path) -> None:
+    run_checks(HERE / "esp32_power_suite.py", tmp_path / "card", "a_board")

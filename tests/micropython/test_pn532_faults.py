@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -44,13 +43,11 @@ async def tap_with_faults(band: BenchBand, bend: Callable[[bytes], bytes], way: 
     sent, received = chip.sent, chip.received
     counter = await charge_tap(card)
     frames = chip.sent - sent if way == "from the chip" else chip.received - received
-    counts = (sent, received)
     for frame in range(1, frames):
-        counts = (chip.sent, chip.received)
         if way == "from the chip":
-            chip.faults.out[counts[0] + frame] = bend
+            chip.faults.out[chip.sent + frame] = bend
         else:
-            chip.faults.into[counts[1] + frame] = bend
+            chip.faults.into[chip.received + frame] = bend
         assert await charge_tap(card) == counter + 1
         counter += 1
         assert not chip.faults.out
@@ -89,7 +86,7 @@ async def test_a_chip_that_fell_over_while_nobody_was_there_is_found(keyed_optio
         await band.says("started")
         await band.chip.select()
         band.chip.lose_field()
-        await asyncio.sleep(0.1)
+        await band.chip.armed()
         band.chip.power_on()  # a dip of its supply: it has forgotten everything
         assert await charge_tap(await band.select()) == 1
 
@@ -99,7 +96,7 @@ async def test_a_reader_that_leaves_without_the_chips_telling_is_found_gone(keye
         await band.says("started")
         card = await band.select()
         await card.exchange(apdu.select_df())
-        await asyncio.sleep(0.05)  # the chip waits for the next command
+        await band.chip.listening()
         band.chip.lose_field()
         assert band.chip.selected
         band.chip.faults.mute_loss = False
@@ -157,7 +154,7 @@ async def test_a_slow_chip_loses_no_reader(keyed_options: BandOptions, wire: typ
 
 async def test_what_came_while_the_band_slept_is_asked_for_again(keyed_band: BenchBand) -> None:
     assert isinstance(keyed_band.wire, UartWire)
-    await asyncio.sleep(0.1)
+    await keyed_band.chip.armed()
     keyed_band.wire.lose_next = True
     assert await charge_tap(await keyed_band.select()) == 1
     assert keyed_band.said == ["started"]
@@ -181,8 +178,9 @@ async def test_a_signal_that_means_nothing_loses_no_reader(keyed_options: BandOp
         assert isinstance(band.wire, UartWire)
         await band.says("started")
         await band.chip.armed()
+        armed = band.chip.asked(INIT)
         band.wire.signal = True  # until the band speaks
-        await band.chip.rearmed()
+        await band.chip.until(lambda: band.chip.asked(INIT) > armed)
         assert await charge_tap(await band.select()) == 1
         assert band.said == ["started"]
         band.chip.deselect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,10 @@ def test_a_training_over_windows_cut_anew_is_carried_on_with_the_same_bits(tmp_p
     recipe = Recipe(epochs=3, batch=2, rate=1e-2)
     assert len({len(shuffled(recut(part, 0, epoch), 2, 0, epoch)) for epoch in range(3)}) > 1
 
+    config = replace(shape_for(prepared, Encoder.ATTENTION, 8, 8, 1), layers=1)  # each layer is compiled anew each time
+
     def train(folder: str, stop_after: int | None) -> dict[str, bytes]:
-        trainer = Trainer(prepared, shape_for(prepared, Encoder.ATTENTION, 8, 8, 1), recipe, tmp_path / folder)
+        trainer = Trainer(prepared, config, recipe, tmp_path / folder)
         steps: list[Progress] = []
         trainer.run(steps.append, stop_after)
         assert [each.step for each in steps] == list(range(steps[0].step, steps[-1].step + 1))

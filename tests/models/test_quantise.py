@@ -30,7 +30,10 @@ from preference.trained import FIGURES_FILE, RELEASE_FILE, Trained, save, shape_
 from steward.domain.modelfile import INPUT_SCALE, unpack
 
 set_up(1)
-pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning"),
+    pytest.mark.xdist_group("quantise"),  # or each worker trains, converts and packs for itself
+]
 RECIPE = Recipe(epochs=4, batch=100, rate=2e-2, dropout=0.0, residual=0.1)
 
 

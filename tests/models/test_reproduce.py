@@ -128,6 +128,9 @@ def _plan(folder: Path) -> Plan:
     return Plan(films=size, clicks=size, offers=size, recbole=films_wheel(folder), obp=clicks_wheel(folder))
 
 
+one_worker = pytest.mark.xdist_group("reproduce")  # or each worker trains all that `run` does
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Reproduction, list[str]]:
     folder, told = tmp_path_factory.mktemp("reproduced"), list[str]()
@@ -136,6 +139,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Reproduct
     return folder, plan, reproduce(plan, folder, told.append, lambda name, _: told.append(name), coupons), told
 
 
+@one_worker
 def test_one_run_makes_every_figure(run: tuple[Path, Plan, Reproduction, list[str]]) -> None:
     folder, plan, found, told = run
     assert list(found.films.rankings) == [
@@ -155,6 +159,7 @@ def test_one_run_makes_every_figure(run: tuple[Path, Plan, Reproduction, list[st
     assert json.loads((folder / FIGURES_FILE).read_text())["plan"]["recbole"]["sha256"] == plan.recbole.sha256
 
 
+@one_worker
 def test_the_coupons_are_measured_beside_trees_and_a_linear_learner(
     run: tuple[Path, Plan, Reproduction, list[str]],
 ) -> None:
@@ -170,6 +175,7 @@ def test_the_coupons_are_measured_beside_trees_and_a_linear_learner(
     assert offers.ahead["boosted trees"].mean == pytest.approx(ours - offers.forecasts["boosted trees"].mean)
 
 
+@one_worker
 def test_the_same_command_again_trains_nothing_and_finds_the_same(
     run: tuple[Path, Plan, Reproduction, list[str]],
 ) -> None:
@@ -180,6 +186,7 @@ def test_the_same_command_again_trains_nothing_and_finds_the_same(
     assert (again.films, again.clicks, again.offers) == (found.films, found.clicks, None)
 
 
+@one_worker
 def test_its_picture_is_the_same_twice(run: tuple[Path, Plan, Reproduction, list[str]], tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         draw(run[2], tmp_path / name)

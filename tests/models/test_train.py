@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.models.modelkit import ITEMS, after, tiny_set
+from typer.testing import CliRunner
 
 from preference import sets
+from preference.__main__ import app
 from preference.batches import in_order, lengths, shuffled
 from preference.errors import BadData, NotResumable, TrainingDiverged
 from preference.forward import Forward
@@ -74,8 +76,9 @@ def test_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path: Path
     prepared = tiny_set(450)
     sets.save(prepared, tmp_path / "set")
     sizes = ["--width", "8", "--hidden", "8", "--members", "1", "--epochs", "2", "--batch", "2"]
-    command = [sys.executable, "-m", "preference", "train", str(tmp_path / "set"), *sizes, "--out"]
-    killed = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    words = ["train", str(tmp_path / "set"), *sizes, "--out"]
+    command = [sys.executable, "-m", "preference", *words, str(tmp_path / "killed")]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     until = time.monotonic() + WAIT_S
     while not (tmp_path / "killed" / "checkpoint.npz").exists():
         assert killed.poll() is None, killed.communicate()[1]
@@ -85,7 +88,8 @@ def test_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path: Path
     killed.communicate()
     assert not (tmp_path / "killed" / "model.json").exists()
     for name in ("killed", "whole"):
-        subprocess.run([*command, str(tmp_path / name)], check=True, capture_output=True, timeout=WAIT_S)
+        done = CliRunner().invoke(app, [*words, str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
     one, other = (load(tmp_path / name, prepared).network.variables for name in ("killed", "whole"))
     assert {name: value.numpy().tobytes() for name, value in one.items()} == {
         name: value.numpy().tobytes() for name, value in other.items()

@@ -1,4 +1,4 @@
-"""A gateway with pages for each test; for the tests marked so, a real Chromium."""
+"""A gateway with pages for each test."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser as Chromium
-from playwright.async_api import async_playwright
 from tests.pages.pagekit import Browser, PageShip, page_ship
 from tests.pages.purserkit import BILLING, Desk
 
 from steward.domain.ids import GuestRef
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
 
 
 @pytest.fixture
@@ -33,14 +22,6 @@ async def ship(tmp_path: Path) -> AsyncIterator[PageShip]:
 async def browser(ship: PageShip) -> AsyncIterator[Browser]:
     async with ship.browser() as plain:
         yield plain
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Chromium]:
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        await running.close()
 
 
 @pytest.fixture

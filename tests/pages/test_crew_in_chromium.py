@@ -281,21 +281,30 @@ async def test_nothing_scrolls_sideways_on_the_smallest_screen(ship: PageShip, c
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=[look.name for look in LOOKS])
-async def test_two_handhelds_at_one_station_take_turns(ship: PageShip, chromium: Chromium, look: Look) -> None:
-    """The second is told to wait, then by itself to hold the band there; a tap logs in the one that was told to."""
+async def test_who_waits_for_another_handheld_is_told(ship: PageShip, chromium: Chromium, look: Look) -> None:
     async with handheld(ship, chromium, look) as first, handheld(ship, chromium, look) as second:
-        for hand in (first, second):
-            await hand.go("/crew/login")
-            await hand.page.locator(f"button[value={STATION}]").click()
-            await hand.at("/crew/login/tap")
-        await expect(second.page.locator("#login [data-when=queued]")).to_be_visible()
-        await expect(second.page.locator("#login [data-when=waiting]")).to_be_hidden()
+        await both_at_one_station(first, second)
         await second.check("25-wait-for-turn")
+
+
+async def test_two_handhelds_at_one_station_take_turns(ship: PageShip, chromium: Chromium) -> None:
+    """The second is told to wait, then by itself to hold the band there; a tap logs in the one that was told to."""
+    async with handheld(ship, chromium) as first, handheld(ship, chromium) as second:
+        await both_at_one_station(first, second)
         await expect(second.page.locator("#login [data-when=waiting]")).to_be_visible(timeout=30_000)
         await expect(first.page.locator("#login [data-when=queued]")).to_be_visible()
         assert ship.tap_crew(await ship.crew(CrewRole.SERVICE))
         await second.at("/crew/login/pin")
         await expect(first.page.locator("#login [data-when=waiting]")).to_be_visible(timeout=30_000)
+
+
+async def both_at_one_station(first: Handheld, second: Handheld) -> None:
+    for hand in (first, second):
+        await hand.go("/crew/login")
+        await hand.page.locator(f"button[value={STATION}]").click()
+        await hand.at("/crew/login/tap")
+    await expect(second.page.locator("#login [data-when=queued]")).to_be_visible()
+    await expect(second.page.locator("#login [data-when=waiting]")).to_be_hidden()
 
 
 async def test_reduced_motion_moves_nothing(ship: PageShip, chromium: Chromium) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bumble import core, device, gatt_client, hci, host, pairing
-from bumble.transport.common import AsyncPipeSink
+from bumble import core, device, gatt_client, hci, pairing
 from tests.micropython.bandlab import KEYS, UID
 
 from bandwire import apdu, eid, radio
@@ -19,7 +18,8 @@ from bandwire.condition import WISH_NONE, WISH_ON, Condition, read_condition
 from bandwire.files import FULL
 from bandwire.session import Channel, ReaderAuth
 from steward.adapters.aes import HostAes
-from voyage.air import Air, Heard, Listener, open_air, pass_time
+from voyage.air import Air, Heard, open_air, pass_time
+from voyage.airbackend import AirStation, Keyboard
 from voyage.airband import AirBand
 from voyage.bandproc import BandOptions, BandProcess
 
@@ -198,44 +198,40 @@ def name_at(period: int, identity: bytes = IDENTITY) -> bytes:
     return eid.eid(AES, key, clock_s, radio.PERIOD_EXPONENT)
 
 
-class _Keyboard(pairing.PairingDelegate):
-    def __init__(self, passkey: int) -> None:
-        super().__init__(pairing.PairingDelegate.KEYBOARD_INPUT_ONLY)
-        self._passkey = passkey
-
-    async def get_number(self) -> int | None:
-        return self._passkey
-
-
 class Gateway:
     """A central of Bumble's."""
 
     def __init__(self, air: Air, address: str = "F0:00:00:00:00:01") -> None:
-        self._air = air
-        self.controller = Listener("gateway", link=air.link)
-        stack = host.Host(self.controller, AsyncPipeSink(self.controller))
-        self.device = device.Device(address=hci.Address(address), host=stack)
+        self._station = AirStation(air, address)
+        self.controller, self.device = self._station.controller, self._station.device
         self.link: device.Connection | None = None
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self._command: gatt_client.CharacteristicProxy[bytes] | None = None
         self._number = 0
 
     async def __aenter__(self) -> Self:
-        await self.device.power_on()
+        await self._station.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.leave()
-        self._air.link.remove_controller(self.controller)
-        await self.device.power_off()
+        await self._station.__aexit__()
 
     async def connect(self, address: str, limit_s: float = 3.0) -> None:
         self.link = await self.device.connect(hci.Address(address), timeout=limit_s)
 
+    async def join(self, wearer: Wearer) -> str:
+        """Connect to the band once it is on the air; the address that it showed."""
+        await wearer.until(lambda: wearer.shown() is not None)
+        address = wearer.shown()
+        assert address is not None
+        await self.connect(address)
+        return address
+
     async def pair(self, passkey: int, *, sc: bool = True, io: pairing.PairingDelegate | None = None) -> None:
         """ProtocolError if it fails."""
         assert self.link is not None
-        delegate = io or _Keyboard(passkey)
+        delegate = io or Keyboard(passkey)
         self.device.pairing_config_factory = lambda _: pairing.PairingConfig(sc, True, False, delegate)
         async with asyncio.timeout(LIMIT_S):
             await self.link.pair()
@@ -252,9 +248,7 @@ class Gateway:
 
     async def meet(self, wearer: Wearer, period: int, identity: bytes = IDENTITY) -> None:
         """Connect, pair with the passkey that the key gives, discover."""
-        address = wearer.shown()
-        assert address is not None
-        await self.connect(address)
+        address = await self.join(wearer)
         await self.pair(passkey_for(address, period, identity))
         await self.discover()
 
@@ -262,10 +256,10 @@ class Gateway:
         assert self._command is not None
         await self._command.write_value(raw, with_response=True)
 
-    async def ask(self, kind: int, data: bytes = b"") -> tuple[int, bytes]:
-        """(status, data) of the answer."""
+    async def ask(self, kind: int, data: bytes = b"", room: int = radio.PART_MAX) -> tuple[int, bytes]:
+        """(status, data) of the answer. room: how much of the data one write takes."""
         self._number = self._number % 255 + 1
-        for part in radio.pack_request(kind, self._number, data):
+        for part in radio.pack_request(kind, self._number, data, room):
             await self.write(part)
         answered, number, status, body = radio.open_answer(await self.answer())
         assert (answered, number) == (kind, self._number)

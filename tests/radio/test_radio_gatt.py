@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bumble import att, core, device, gatt, hci, pairing
+from tests.micropython.bandlab import read_record
 from tests.radio.radiokit import Gateway, Wearer, lights, name_at, names_of, passkey_for, still_serves, wearing
 
 from bandwire import faults, radio
@@ -28,10 +29,8 @@ async def refused(gateway: Gateway) -> int:
 async def test_whoever_has_not_paired_gets_nothing_and_is_sent_away(tmp_path: Path) -> None:
     async with wearing(tmp_path) as wearer:
         await wearer.switch_on()
-        address = wearer.shown()
-        assert address is not None
         async with Gateway(wearer.air) as gateway:
-            await gateway.connect(address)
+            address = await gateway.join(wearer)
             assert await refused(gateway) == att.ATT_INSUFFICIENT_AUTHENTICATION_ERROR
             assert wearer.shown() is None, "one connection at a time, and no name meanwhile"
             await wearer.pass_ms(radio.PAIRING_MS_MAX + 100)
@@ -47,9 +46,7 @@ async def test_a_stack_that_lets_a_stranger_write_is_not_believed(tmp_path: Path
         (wearer.state / "lights").write_text("")
         await wearer.switch_on()
         async with Gateway(wearer.air) as gateway:
-            address = wearer.shown()
-            assert address is not None
-            await gateway.connect(address)
+            await gateway.join(wearer)
             await wearer.settle()
             band = await wearer.radio()
             (command, _) = band._characteristics
@@ -62,9 +59,7 @@ async def test_what_can_be_read_without_pairing_is_the_same_for_all(tmp_path: Pa
     async with wearing(tmp_path) as wearer:
         await wearer.switch_on()
         async with Gateway(wearer.air) as gateway:
-            address = wearer.shown()
-            assert address is not None
-            await gateway.connect(address)
+            await gateway.join(wearer)
             assert gateway.link is not None
             peer = device.Peer(gateway.link)
             await peer.discover_all()
@@ -91,9 +86,7 @@ async def test_pairing_without_a_passkey_ends_the_connection(tmp_path: Path) -> 
     async with wearing(tmp_path) as wearer:
         await wearer.switch_on()
         async with Gateway(wearer.air) as gateway:
-            address = wearer.shown()
-            assert address is not None
-            await gateway.connect(address)
+            await gateway.join(wearer)
             with contextlib.suppress(core.ProtocolError, hci.HCI_Error, asyncio.CancelledError):
                 await gateway.pair(0, io=NoScreen())  # it may be sent away while still at it
             await wearer.until(lambda: not gateway.connected)
@@ -101,10 +94,7 @@ async def test_pairing_without_a_passkey_ends_the_connection(tmp_path: Path) -> 
 
 
 async def guess(wearer: Wearer, gateway: Gateway, passkey: int) -> None:
-    await wearer.until(lambda: wearer.shown() is not None)
-    address = wearer.shown()
-    assert address is not None
-    await gateway.connect(address)
+    await gateway.join(wearer)
     with pytest.raises(core.ProtocolError):
         await gateway.pair(passkey)
     await wearer.until(lambda: not gateway.connected)
@@ -124,18 +114,14 @@ async def test_after_three_wrong_passkeys_nobody_connects_until_the_next_period(
             assert len(addresses) == radio.FAILED_PAIRINGS_A_PERIOD, "each try has a passkey of its own"
             with wearer.air.listening() as heard:
                 assert names_of((await wearer.next_name(heard)).data)[0] == name_at(0), "it still shows its name"
-            address = wearer.shown()
-            assert address is not None
-            await gateway.connect(address)
+            address = await gateway.join(wearer)
             await wearer.until(lambda: not gateway.connected)
             assert wearer.shown() == address, "the band never heard of it"
             await wearer.pass_ms(radio.PERIOD_S * 1000)
             await wearer.until(lambda: wearer.shown() not in (None, address))
             await gateway.meet(wearer, 1)
             assert (await gateway.ask(radio.BATTERY))[0] == radio.DONE
-    slots = [(wearer.state / "log" / f"faults.{slot}").read_bytes() for slot in (0, 1)]
-    newest = max(slots, key=lambda raw: int.from_bytes(raw[1:5], "little"))
-    noted = faults.open_record(newest[7:-4]).faults
+    noted = faults.open_record(read_record(wearer.state / "log", "faults")).faults
     assert [(fault.code, fault.count) for fault in noted] == [(faults.RADIO_PAIRING, 1)]
 
 
@@ -144,14 +130,10 @@ async def test_strangers_keep_it_off_the_air_for_a_while_only(tmp_path: Path) ->
         await wearer.switch_on()
         async with Gateway(wearer.air) as stranger:
             for _ in range(radio.STRANGERS_A_PERIOD):
-                address = wearer.shown()
-                assert address is not None
-                await stranger.connect(address)
+                address = await stranger.join(wearer)
                 await stranger.leave()
                 await wearer.until(lambda address=address: wearer.shown() not in (None, address))
-            address = wearer.shown()
-            assert address is not None
-            await stranger.connect(address)
+            address = await stranger.join(wearer)
             await wearer.until(lambda: not stranger.connected)
             assert wearer.shown() == address
             await wearer.pass_ms(radio.PERIOD_S * 1000)
@@ -187,17 +169,11 @@ async def test_whoever_pulls_away_in_the_middle_of_a_pairing_has_had_a_try(tmp_p
         await wearer.switch_on()
         async with Gateway(wearer.air) as gateway:
             for _ in range(radio.FAILED_PAIRINGS_A_PERIOD):
-                await wearer.until(lambda: wearer.shown() is not None)
-                address = wearer.shown()
-                assert address is not None
-                await gateway.connect(address)
+                await gateway.join(wearer)
                 with pytest.raises((core.ProtocolError, asyncio.CancelledError, core.InvalidStateError)):
                     await gateway.pair(0, io=Leaves(gateway))
                 await wearer.until(lambda: not gateway.connected)
-            await wearer.until(lambda: wearer.shown() is not None)
-            address = wearer.shown()
-            assert address is not None
-            await gateway.connect(address)
+            address = await gateway.join(wearer)
             await wearer.until(lambda: not gateway.connected)
             assert wearer.shown() == address
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import async_playwright
-from tests.pages.conftest import CHROMIUM, FLAGS
+from playwright.async_api import Browser as Chromium
 from tests.shore.kit import Sender, deliver
 from tests.shore.test_answers import told
 from tests.shore.webkit import running_web
@@ -19,10 +18,9 @@ pytestmark = pytest.mark.chromium
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(360, 740, "light"), (1280, 800, "dark")])
-async def test_answers_are_readable(tmp_path: Path, width: int, height: int, scheme: str) -> None:
-    async with running_web(tmp_path) as web, async_playwright() as playwright:
+async def test_answers_are_readable(tmp_path: Path, chromium: Chromium, width: int, height: int, scheme: str) -> None:
+    async with running_web(tmp_path) as web:
         await deliver(Ingest(web.store, web.clock), Sender([told(1), told(2, voyage="south")]))
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = await chromium.new_page(
             viewport={"width": width, "height": height},
             color_scheme=scheme,  # type: ignore[arg-type]
@@ -38,4 +36,4 @@ async def test_answers_are_readable(tmp_path: Path, width: int, height: int, sch
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert await page.get_by_role("cell", name="9,123.45").count() == 2
         assert complaints == []
-        await chromium.close()
+        await page.close()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import async_playwright
-from tests.pages.conftest import CHROMIUM, FLAGS
+from playwright.async_api import Browser as Chromium
 from tests.shore.kit import Sender, deliver, typical
 from tests.shore.webkit import busy_fleet, running_web
 
@@ -18,10 +17,11 @@ pytestmark = pytest.mark.chromium
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(360, 740, "light"), (360, 740, "dark"), (1280, 800, "dark")])
-async def test_the_fleet_is_readable_and_live(tmp_path: Path, width: int, height: int, scheme: str) -> None:
-    async with running_web(tmp_path) as web, async_playwright() as playwright:
+async def test_the_fleet_is_readable_and_live(
+    tmp_path: Path, chromium: Chromium, width: int, height: int, scheme: str
+) -> None:
+    async with running_web(tmp_path) as web:
         await busy_fleet(web)
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = await chromium.new_page(
             viewport={"width": width, "height": height},
             color_scheme=scheme,  # type: ignore[arg-type]
@@ -41,4 +41,4 @@ async def test_the_fleet_is_readable_and_live(tmp_path: Path, width: int, height
         await deliver(Ingest(web.store, web.clock), Sender(typical(77), ship="delphinus"))
         await page.locator("section.ship", has_text="delphinus").get_by_text("up to date").wait_for()
         assert complaints == []
-        await chromium.close()
+        await page.close()

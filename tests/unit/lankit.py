@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import cbor2
 from tests.unit.moneykit import AES, CountingEntropy, FakeBand, HandClock, ring
@@ -214,7 +215,7 @@ class Follower:
         if not self.pipe.is_connected:
             return
         for cls in CLASSES:
-            batch = await self.store.read(lambda tx, cls=cls: self._batch(tx, cls, limit))
+            batch = await self.store.read(partial(self._batch, cls=cls, limit=limit))
             if batch.events:
                 await self.pipe.publish(up_topic(SHIP, self.name, cls), encode_batch(batch))
 

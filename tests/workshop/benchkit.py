@@ -95,6 +95,7 @@ class BoardOnCable:
         self._master = -1
         self._slave = -1
         self._pumps: list[asyncio.Task[None]] = []
+        self._pulling: asyncio.Handle | None = None
         self.passed = 0  # bytes over the cable, both ways, since it was plugged in
         self.reset: str | None = None  # why its program starts
         self.broken: Sequence[str] = ()  # its parts
@@ -152,6 +153,9 @@ class BoardOnCable:
         return b""
 
     def pull(self) -> None:
+        if self._pulling is not None:
+            self._pulling.cancel()
+            self._pulling = None
         for pump in self._pumps:
             pump.cancel()
         self._pumps = []
@@ -183,7 +187,7 @@ class BoardOnCable:
             kept = self._allow(data, cut_after)
             self._process.stdin.write(kept)
             if len(kept) < len(data) or self.passed >= cut_after:
-                self._pull_soon()
+                self.pull_soon()
                 return
 
     async def _from_band(self, cut_after: int) -> None:
@@ -193,11 +197,12 @@ class BoardOnCable:
             kept = self._allow(data, cut_after)
             os.write(self._master, kept)
             if len(kept) < len(data) or self.passed >= cut_after:
-                self._pull_soon()
+                self.pull_soon()
                 return
 
-    def _pull_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self.pull)
+    def pull_soon(self) -> None:
+        """Not before what was let through is on its way; and never another cable than this one."""
+        self._pulling = asyncio.get_running_loop().call_soon(self.pull)
 
 
 class DirectLine:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 from tests.workshop.benchkit import BoardOnCable
 from tests.workshop.imagekit import MOUNT
+
+from voyage.bandproc import find_micropython
 
 _FAKES = Path(__file__).parents[1] / "micropython" / "fakes"
 _HEAP = "256k"  # of 64-bit words: 128 KB on the chip
@@ -83,7 +84,7 @@ class BootedBoard(BoardOnCable):
     async def power_on(self) -> None:
         script = self._flash.with_suffix(".py")
         script.write_text(_BEGIN + MOUNT + _START)
-        command = [str(Path(sysconfig.get_path("scripts")) / "micropython"), "-X", f"heapsize={_HEAP}", str(script)]
+        command = [find_micropython(), "-X", f"heapsize={_HEAP}", str(script)]
         command += [str(self._flash), self._mac.hex(), "1" if self._powered else "0"]
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "MICROPYPATH": f"{_FAKES}:.frozen"}

@@ -6,7 +6,6 @@ import functools
 import json
 import random
 import subprocess
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from bandtool.image import BuildOrder, BuiltImage, build
 from bandtool.manifest import unsigned, write
 from bandtool.signing import ReleaseKey, signed_image
 from bandtool.sources import firmware_folder
+from voyage.bandproc import find_micropython
 
 KEY = ReleaseKey(bytes(range(32)))
 OTHER_KEY = ReleaseKey(bytes(range(1, 33)))
 BASE = b"\xe9" + random.Random(1).randbytes(30_000) + bytes(20_000)  # about as dense as a real one
-_MICROPYTHON = Path(sysconfig.get_path("scripts")) / "micropython"
 
 # On MicroPython: the image's bytes are a flash chip, mounted at the root as on a board; then the given lines run.
 MOUNT = """
@@ -83,7 +82,7 @@ def on_micropython(image: Path, lines: str, *arguments: str) -> Any:
     """What the lines print as JSON. They run in the image's own file system, with nothing of this machine in reach."""
     script = image.with_suffix(".py")
     script.write_text(MOUNT + lines)
-    command = [str(_MICROPYTHON), "-X", "heapsize=8m", str(script), str(image), *arguments]
+    command = [find_micropython(), "-X", "heapsize=8m", str(script), str(image), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

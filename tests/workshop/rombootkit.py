@@ -59,6 +59,7 @@ class Chip:
     bauds: list[int] = field(default_factory=list)
     line_bytes: Counter[int] = field(default_factory=Counter)  # by speed, both ways
     flash_s: float = 0.0
+    spoilt: int = 0  # bytes so far
 
     @property
     def line_s(self) -> float:
@@ -85,6 +86,7 @@ class RomDouble:
     def __init__(self, chip: Chip, fault: Fault | None = None) -> None:
         self.chip = chip
         self._fault = fault
+        self.struck = False  # the fault has happened
         self._seen: Counter[int] = Counter()
         self._tear = False
         self._master, self._slave = os.openpty()
@@ -150,7 +152,11 @@ class RomDouble:
         return self._spoilt(data, self.chip.spoil_in)
 
     def _spoilt(self, data: bytes, share: int) -> bytes:
-        return bytes(b ^ 0x10 if self._noise.randrange(share) == 0 else b for b in data) if share else data
+        if not share:
+            return data
+        out = bytes(b ^ 0x10 if self._noise.randrange(share) == 0 else b for b in data)
+        self.chip.spoilt += sum(a != b for a, b in zip(data, out, strict=True))
+        return out
 
     def _say(self, raw: bytes) -> None:
         stuffed = b"\xc0" + raw.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0"
@@ -193,7 +199,9 @@ class RomDouble:
 
     def _strikes(self, command: int) -> bool:
         self._seen[command] += 1
-        return self._fault is not None and (command, self._seen[command]) == (self._fault.command, self._fault.nth)
+        strikes = self._fault is not None and (command, self._seen[command]) == (self._fault.command, self._fault.nth)
+        self.struck = self.struck or strikes
+        return strikes
 
     def _sync(self, command: int, data: bytes) -> None:
         for _ in range(8):

@@ -100,18 +100,10 @@ class SlottedBoard(BoardOnCable):
     def set_cell(self, text: str) -> None:
         (self.state / "battery").write_text(text)
 
-    async def power_on(self) -> None:
+    def command(self) -> tuple[list[str], dict[str, str]]:
         line = [find_micropython(), "-X", f"heapsize={HEAP}", str(self.root / "main.py"), "--board", "desktop"]
         line += ["--state", str(self.state), "--link", "station", "--uid", UID.hex()]
-        self._process = await asyncio.create_subprocess_exec(
-            *line,
-            env={**os.environ, "MICROPYPATH": ".frozen"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(START_LIMIT_S):
-            while not (self.state / "made.0").exists():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        return line, {**os.environ, "MICROPYPATH": ".frozen"}
 
     async def ended(self) -> None:
         """Until it restarts by itself: its process is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -204,6 +205,19 @@ async def test_a_band_of_another_ship_is_set_aside_and_stays_as_it_is(tmp_path: 
         assert band is not None
         assert (band.stage, band.finished) == (BandStage.FAULTY, True)
     assert on_flash(board.state) == before
+    await board.power_off()
+
+
+async def test_a_cable_that_is_plugged_in_again_at_once_is_not_pulled_for_the_cut_before(tmp_path: Path) -> None:
+    """Of the rig itself: else what comes after a cut would have no port now and then."""
+    board = BoardOnCable(tmp_path / "flash", UID)
+    await board.power_on()
+    board.plug_in()
+    board.pull_soon()
+    port = board.plug_in()
+    await asyncio.sleep(0)
+    async with on_port(port) as line:
+        assert (await SerialCard.greet(line)).anticollision_id == UID
     await board.power_off()
 
 

@@ -298,7 +298,7 @@ async def test_two_bandtools_on_one_port_are_one_too_many(tmp_path: Path) -> Non
     await board.power_on()
     port = board.plug_in()
     async with on_port(port) as line:
-        with pytest.raises(ReaderFault, match="close other programs"):
+        with pytest.raises(ReaderFault, match="another program has it"):
             await PortLine.open(port)
         assert (await SerialCard.greet(line)).anticollision_id == UID
     await board.power_off()

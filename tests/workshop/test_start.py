@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 from pathlib import Path
 
 import pytest
+from tests.micropython import suitekit
 from tests.workshop.benchkit import ENROLMENT, BoardOnCable, first_keys, on_flash, ours, workbench
 
 from bandtool.provision import provision
@@ -19,25 +19,22 @@ from bandwire.errors import BadArgument, BadFrame
 from steward.errors import ReaderFault
 from voyage.bandproc import find_micropython
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "firmware" / "device"))
+sys.path.append(str(suitekit.ROOT / "firmware" / "device"))
 
-from band.duties import Duties  # noqa: E402 - MicroPython's subset of the language, run here by CPython
-from band.errors import WriteFailed  # noqa: E402
-from band.nfc import ACTIVATED, STOP  # noqa: E402
-from band.station import StationLink  # noqa: E402
+from band.duties import Duties  # MicroPython's subset of the language, run here by CPython
+from band.errors import WriteFailed
+from band.nfc import ACTIVATED, STOP
+from band.station import StationLink
 
-FOLDERS = ("tests/micropython/fakes", ".frozen", "firmware/shared", "firmware/device")
 UID = bytes.fromhex("04246f28010203")  # of the chip in fakes/
 HELLO = bench.pack_frame(bench.HELLO, 0, bytes((bench.PROTOCOL,)))
 LONG_MS, SHORT_MS = 20_000, 200
 
 
 def command(state: Path, power: str, wait_ms: int, kind: str = "production") -> tuple[list[str], dict[str, str]]:
-    path = os.pathsep.join(folder if folder[0] == "." else str(ROOT / folder) for folder in FOLDERS)
-    script = ROOT / "tests" / "micropython" / "start_suite.py"
+    script = suitekit.HERE / "start_suite.py"
     line = [find_micropython(), "-X", "heapsize=400k", str(script), str(state), power, str(wait_ms), kind]
-    return line, os.environ | {"MICROPYPATH": path}
+    return line, suitekit.environment()
 
 
 async def started(

@@ -65,6 +65,10 @@ async def good(port: str, tell: Tell) -> None:
     tell.step(Step.KEYING, 50)
 
 
+async def hang(port: str, tell: Tell) -> None:
+    await asyncio.Event().wait()
+
+
 async def test_all_that_is_plugged_in_is_done_once_and_left_alone(book: BenchJournal) -> None:
     run = Running(book, good)
     run.hub.plug("p1", "p2", "p3")
@@ -96,17 +100,16 @@ async def test_no_more_at_once_than_was_said_and_the_others_wait(book: BenchJour
 
 
 async def test_a_pull_ends_it_and_the_next_plug_begins_anew(book: BenchJournal) -> None:
-    forever = asyncio.Event()
     cancelled: list[str] = []
 
-    async def hang(port: str, tell: Tell) -> None:
+    async def told(port: str, tell: Tell) -> None:
         try:
-            await forever.wait()
+            await hang(port, tell)
         except asyncio.CancelledError:
             cancelled.append(port)
             raise
 
-    run = Running(book, hang)
+    run = Running(book, told)
     run.hub.plug("p1")
     await run.seen.waiting_for(lambda: run.maker.begun == {"p1": 1})
     run.hub.pull("p1")
@@ -148,12 +151,7 @@ async def test_tries_have_an_end(book: BenchJournal, error: Exception, code: str
 
 async def test_a_try_has_an_end_too(book: BenchJournal) -> None:
     """Something that answers for ever, and never what it should."""
-    forever = asyncio.Event()
-
-    async def babble(port: str, tell: Tell) -> None:
-        await forever.wait()
-
-    run = Running(book, babble, StationLimits(poll_s=QUICK.poll_s, try_s=0.01))
+    run = Running(book, hang, StationLimits(poll_s=QUICK.poll_s, try_s=0.01))
     run.hub.plug("p1")
     await run.seen.ended(1)
     assert (run.station.places["p1"].code, run.maker.begun) == ("too_slow", {"p1": 1})
@@ -190,12 +188,10 @@ async def done_in(book: BenchJournal, uid: Uid) -> None:
 
 
 async def test_two_of_one_uid_at_once_are_both_set_aside(book: BenchJournal) -> None:
-    forever = asyncio.Event()
-
     async def twins(port: str, tell: Tell) -> None:
         tell.meet(UIDS[7])
         await done_in(book, UIDS[7])
-        await forever.wait()
+        await hang(port, tell)
 
     run = Running(book, twins)
     run.hub.plug("p1")
@@ -242,12 +238,10 @@ async def test_the_same_band_at_another_port_is_no_copy(book: BenchJournal) -> N
 
 
 async def test_a_full_disk_stops_everything_with_one_word(book: BenchJournal) -> None:
-    forever = asyncio.Event()
-
     async def full(port: str, tell: Tell) -> None:
         if port == "p2":
             raise StoreUnavailable("the disk is full")
-        await forever.wait()
+        await hang(port, tell)
 
     run = Running(book, full)
     run.hub.plug("p1", "p2", "p3")
@@ -275,11 +269,6 @@ async def test_at_the_end_what_is_begun_is_finished_and_what_waits_is_not_begun(
 
 
 async def test_the_end_does_not_wait_for_ever(book: BenchJournal) -> None:
-    forever = asyncio.Event()
-
-    async def hang(port: str, tell: Tell) -> None:
-        await forever.wait()
-
     run = Running(book, hang, StationLimits(poll_s=QUICK.poll_s, finish_s=0.05))
     run.hub.plug("p1")
     await run.seen.waiting_for(lambda: bool(run.maker.begun))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 import tty
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -178,6 +179,9 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
 async def test_it_works_without_any_network(tmp_path: Path) -> None:
     sys.addaudithook(_watch)  # stays for this process; WATCHED is read here only
     async with boards(tmp_path, [1]) as made, station(tmp_path) as (running, _):
+        WATCHED.clear()
+        socket.socket().close()
+        assert WATCHED == ["socket.__new__"], "the watch works"
         WATCHED.clear()
         running.hub.plug(made[0].plug_in())
         await running.seen.ended(1)

@@ -147,17 +147,21 @@ class Air:
         self._server: asyncio.Server | None = None
         self._arrived = asyncio.Condition()
         self._port = 0
+        self._nonsense: list[ValueError] = []
 
     async def start(self, port: int = 0) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_LINE_MAX)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
+        """ValueError if a band asked its stack for what no stack does."""
         for band in list(self.bands.values()):
             await band.close()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+        if self._nonsense:
+            raise self._nonsense[0]
 
     def option(self, name: str) -> str:
         return f"127.0.0.1:{self._port}/{name}"
@@ -193,8 +197,10 @@ class Air:
                 self.bands[band.name] = band
                 self._arrived.notify_all()
             await band.serve()
-        except (OSError, ValueError):
-            pass  # the band has gone, in the middle of a line or not
+        except OSError:
+            pass  # the band has gone
+        except ValueError as error:
+            self._nonsense.append(error)
         finally:
             if self.bands.get(band.name) is band:
                 del self.bands[band.name]

@@ -27,7 +27,7 @@ from voyage.air import Air, Listener
 
 _EDDYSTONE = "0000feaa-0000-1000-8000-00805f9b34fb"
 _SERVICE_DATA_16, _HEAD = 0x16, b"\xaa\xfe"
-_LOST = (
+LOST = (  # what Bumble raises once a connection has ended
     core.InvalidStateError,
     core.TimeoutError,
     core.ConnectionError,
@@ -38,7 +38,7 @@ _LOST = (
 Strength = Callable[[str], int | None]  # of the radio at this address, in dBm; None: out of reach
 
 
-class _Keyboard(pairing.PairingDelegate):
+class Keyboard(pairing.PairingDelegate):
     def __init__(self, passkey: int) -> None:
         super().__init__(pairing.PairingDelegate.KEYBOARD_INPUT_ONLY)
         self._passkey = passkey
@@ -184,14 +184,14 @@ class _Client(BaseBleakClient):
     async def disconnect(self) -> None:
         if self.is_connected:
             assert self._link is not None
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 await self._link.disconnect()
 
     async def pair(self, *args: Any, **kwargs: Any) -> None:
         passkey = self.station.passkeys.get(self.address)
         if passkey is None or self._link is None:
             raise BleakError("no passkey for this pairing")
-        wanted = pairing.PairingConfig(sc=True, mitm=True, bonding=False, delegate=_Keyboard(passkey))
+        wanted = pairing.PairingConfig(sc=True, mitm=True, bonding=False, delegate=Keyboard(passkey))
         self.station.device.pairing_config_factory = lambda _: wanted
         async with _as_bleak():
             await self._link.pair()
@@ -233,7 +233,7 @@ async def _as_bleak() -> AsyncIterator[None]:
     """What Bumble raises, as bleak's. A link that is lost cancels what waits on it: that is no cancelling of ours."""
     try:
         yield
-    except _LOST as error:
+    except LOST as error:
         raise BleakError(f"{type(error).__name__}: {error}") from error
     except asyncio.CancelledError:
         task = asyncio.current_task()

@@ -112,7 +112,9 @@ class AirBand:
     # The line.
 
     async def greet(self) -> None:
-        verb, arguments = _words(await self._reader.readline())
+        if not (line := await self._reader.readline()).endswith(b"\n"):
+            raise ConnectionResetError("it has gone")
+        verb, arguments = _words(line)
         if verb != "band":
             raise ValueError("whoever connects says which band it is")
         self.name = _bytes(arguments[0]).decode()
@@ -120,7 +122,7 @@ class AirBand:
 
     async def serve(self) -> None:
         """Until the band goes."""
-        while line := await self._reader.readline():
+        while (line := await self._reader.readline()).endswith(b"\n"):  # half a line: it has gone
             verb, arguments = _words(line)
             if verb not in self._verbs:
                 raise ValueError(f"the band asks for what nobody knows: {verb}")
