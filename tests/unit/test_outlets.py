@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.test_config import DOOR, MINIMAL, TILL, load
-from tests.unit.test_readme import README
+from tests.unit.test_readme import SETTINGS
 
 from steward.config_outlets import OUTLETS_MAX
 from steward.domain.outlets import OutletKind
@@ -66,5 +66,5 @@ def test_what_is_wrong_is_said(tmp_path: Path, case: str) -> None:
 
 
 def test_the_readme_names_each_key_and_kind() -> None:
-    (row,) = [line for line in README.splitlines() if line.startswith("| `[[outlet]]`")]
+    (row,) = [line for line in SETTINGS.splitlines() if line.startswith("| `[[outlet]]`")]
     assert [word for word in ("name", "kind", "title", *OutletKind) if f"`{word}`" not in row] == []
