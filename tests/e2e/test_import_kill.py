@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,5 +156,7 @@ async def test_an_import_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def body(diet: str, hashes: dict[str, str]) -> dict[str, Any]:
     """The same guests with another diet each time, so that each import changes every one of them."""
-    rows = [row | {"photo": f"{n}.jpg" if n < PHOTOS else ""} for n, row in enumerate(party(GUESTS, diet=diet))]
+    today = date.today()  # of a stay that is over the gateway deletes profiles at each start
+    stay = {"from": today.isoformat(), "to": (today + timedelta(days=7)).isoformat()}
+    rows = [row | stay | {"photo": f"{n}.jpg" if n < PHOTOS else ""} for n, row in enumerate(party(GUESTS, diet=diet))]
     return {"manifest": base64.b64encode(manifest(*rows)).decode(), "photos": hashes}

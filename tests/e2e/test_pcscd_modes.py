@@ -22,7 +22,7 @@ pytestmark = pytest.mark.pcsc
 # Run with a /run of its own, so that "in the open" is open to nobody else. Prints a line a step.
 _IN_THE_OPEN = """
 import subprocess, sys, time
-from voyage.pcscd import Pcscd, PcscdError, _tool
+from voyage.pcscd import _PUBLIC_SOCKET, Pcscd, PcscdError, _listening, _tool
 from steward.adapters.pcsc import list_readers
 
 with Pcscd(3, isolated=False) as ours:
@@ -33,6 +33,8 @@ with Pcscd(3, isolated=False) as ours:
         print("busy", "systemctl stop pcscd" in str(error))
 print("stopped", ours.pid is None)
 theirs = subprocess.Popen([_tool("pcscd"), "--foreground", "--config", sys.argv[1]], stdout=subprocess.DEVNULL)
+while not _listening(_PUBLIC_SOCKET):  # or we would start one of our own
+    time.sleep(0.05)
 guest = Pcscd(2, isolated=False)
 for _ in range(100):
     try:
