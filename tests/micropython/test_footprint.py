@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bandtool.image import BUDGET, SLOT
-from bench.band import HEAP_BUDGET, compiled, heap_use
+from bench import applet
+from bench.footprint import HEAP_BUDGET, compiled, heap_use
 from voyage.bandproc import HEAP
 
 
@@ -21,3 +22,10 @@ async def test_the_program_and_its_heap_keep_their_budgets(tmp_path: Path, capsy
         assert found["live"] <= found["peak"] <= HEAP_BUDGET[name], name
     assert use["advertises"]["live"] > use["at rest"]["live"] + 10_000, "its radio was on"
     assert max(HEAP_BUDGET.values()) <= int(HEAP.removesuffix("k")) * 1024 * 0.9, "a tenth is spare"
+
+
+def test_each_command_of_the_applet_is_timed() -> None:
+    """Its script runs beside the benches: a module of theirs that is called as the band's would be taken for it."""
+    commands = applet.run(rounds=2)["commands"]
+    assert isinstance(commands, dict)
+    assert {"SELECT", "ChangeKey", "SignCharge"} <= set(commands)

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from bench import (
     applet,
-    band,
     catchup,
     decisions,
     eid,
     erase,
     flash,
+    footprint,
     freeze,
     ingest,
     link,
@@ -40,7 +40,7 @@ from bench import (
 BENCHES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any], Console], None]]] = {
     "tap": (tap.run, tap.show),
     "applet": (applet.run, applet.show),
-    "band": (band.run, band.show),
+    "band": (footprint.run, footprint.show),
     "power": (power.run, power.show),
     "eid": (eid.run, eid.show),
     "scanner": (scanner.run, scanner.show),
