@@ -239,7 +239,7 @@ class DirectLine:
 async def workbench(folder: Path, random_id: bool = False, name: str = "station.db") -> AsyncIterator[Bench]:
     path = folder / name
     if not path.exists():
-        journal.create(path)
+        journal.create(path, SIGNER.public)
     book = await BenchJournal.open(path)
     try:
         yield Bench(book, ENROLLED, STATION_KEYS, ENROLMENT, SIGNER, AES, ENTROPY, CLOCK, SUN_TEMPLATE, random_id, True)

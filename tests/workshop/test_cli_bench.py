@@ -200,6 +200,20 @@ def test_a_key_file_of_another_role_keys_no_band(tmp_path: Path) -> None:
     assert "--role station" in refused.stderr
 
 
+def test_the_journal_of_another_station_is_not_signed_for(tmp_path: Path) -> None:
+    """Somebody brings back the wrong copy: the bands in it were keyed with secrets that this bench does not hold."""
+    ours_, theirs = tmp_path / "bench", tmp_path / "other"
+    station(ours_)
+    station(theirs)
+    config.load(ours_).journal.write_bytes(config.load(theirs).journal.read_bytes())
+    for words in (("report", "--dir", ours_), ("provision", "--port", tmp_path / "ttyNONE", "--dir", ours_)):
+        refused = run(*words)
+        assert refused.exit_code != 0
+        assert "another station's: bring back this bench's own copy" in refused.stderr
+    assert list(ours_.glob("*-report.*")) == []
+    assert run("report", "--dir", theirs).exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["init", "provision", "journal"])
 def test_help_teaches_with_an_example(command: str) -> None:
     text = run(command, "--help").stdout

@@ -23,7 +23,7 @@ CUTS, SPOILT = 40, 200
 
 
 async def filled(path: Path) -> bytes:
-    journal.create(path)
+    journal.create(path, bytes(32))
     book = await BenchJournal.open(path)
     for number in range(BANDS):
         uid = Uid(f"04{number:012X}")

@@ -54,7 +54,7 @@ class Running:
 
 @pytest_asyncio.fixture
 async def book(tmp_path: Path) -> AsyncIterator[BenchJournal]:
-    journal.create(tmp_path / "station.db")
+    journal.create(tmp_path / "station.db", bytes(32))
     opened = await BenchJournal.open(tmp_path / "station.db")
     yield opened
     await opened.close()

@@ -26,6 +26,9 @@ _LOCK_WAIT_S = 1.0  # a bandtool that is just ending
 _DAMAGED = (sqlite3.Error, ValueError)  # the second: text or a row that no bandtool wrote
 _SCHEMA = """
 BEGIN EXCLUSIVE;
+CREATE TABLE bench (
+    station BLOB NOT NULL CHECK (length(station) = 32)  -- the public key that signs its reports
+) STRICT;
 CREATE TABLE key_change (
     uid TEXT NOT NULL CHECK (length(uid) = 14),
     key_no INTEGER NOT NULL CHECK (key_no BETWEEN 0 AND 4),
@@ -119,6 +122,15 @@ class BenchJournal:
         await self._do(self._connection.close)
         self._thread.shutdown()
 
+    async def check_station(self, public: bytes) -> None:
+        """Raises StoreUnavailable for the journal of another station: this one would sign for bands it never saw."""
+        found = await self._do(lambda: self._connection.execute("SELECT station FROM bench").fetchall())
+        if found != [(public,)]:
+            raise StoreUnavailable(
+                f"the journal {self.path} is another station's: bring back this bench's own copy. "
+                "Nothing was changed on a band"
+            )
+
     async def changes(self, uid: Uid) -> Sequence[KeyChange]:
         sql = "SELECT key_no, old_version, new_version, done FROM key_change WHERE uid = ? ORDER BY key_no"
         rows = await self._do(lambda: self._connection.execute(sql, (uid,)).fetchall())
@@ -173,13 +185,14 @@ class BenchJournal:
             raise _unusable(self.path, error) from None
 
 
-def create(path: Path) -> None:
-    """An empty journal, for a new station. Raises StoreUnavailable, also if something is there."""
+def create(path: Path, public: bytes) -> None:
+    """An empty journal, for the new station of this key. Raises StoreUnavailable, also if something is there."""
     try:
         path.touch(mode=0o600, exist_ok=False)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             connection.executescript(_SCHEMA)
+            connection.execute("INSERT INTO bench VALUES (?)", (public,))
         finally:
             connection.close()
     except (sqlite3.Error, OSError) as error:

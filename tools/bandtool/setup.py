@@ -72,5 +72,6 @@ def _fill(
     if settings.passphrase_file is not None:
         words = entropy.token_bytes(_PASSPHRASE_BYTES).hex() + "\n"
         write_private(settings.passphrase_file, words.encode(), replace=False)
-    stationkeys.create(settings.station_key, settings.enrolment, settings.secret(), entropy)
-    journal.create(settings.journal)
+    secret = settings.secret()
+    stationkeys.create(settings.station_key, settings.enrolment, secret, entropy)
+    journal.create(settings.journal, stationkeys.load_station(settings.station_key, secret).public)

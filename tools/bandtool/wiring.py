@@ -32,6 +32,7 @@ async def open_bench(settings: StationSettings) -> AsyncIterator[Bench]:
     signer = stationkeys.load_station(settings.station_key, secret)
     journal = await BenchJournal.open(settings.journal)
     try:
+        await journal.check_station(signer.public)
         yield Bench(
             journal,
             EnrolledKeyRing(keys, aes, enrolment),
