@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import signal
-import socket
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -30,6 +29,7 @@ from steward.adapters.dial import ClientTls
 from steward.adapters.mqtt import MqttPipe, MqttSettings
 from steward.adapters.system import OsEntropy
 from steward.ports.sync import PipeMessage
+from voyage import ship
 
 LIMIT_S = 60.0
 KINDS = ("nats", "mosquitto")
@@ -217,9 +217,7 @@ async def _listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ship.free_port(0)
 
 
 @dataclass

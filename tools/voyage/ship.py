@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from voyage.process import ServiceProcess, ShipError
 
 HOST = "127.0.0.1"
 PAGE_PORT = 8470
+_PORT_MIN, _PORTS, _DRAWS_MAX = 20_000, 12_000, 200  # below what Linux and macOS give to whoever connects
 SITE = 1
 SHIP, GATEWAY = "aurora", "gw1"
 CONFIG = "steward.toml"  # in the ship's folder
@@ -41,6 +43,8 @@ def page_port(asked: int | None) -> int:
 def free_port(port: int) -> int:
     """`port` if it is free, any free one for 0. ShipError if it is taken."""
     with socket.socket() as probe:
+        if port == 0:
+            return _draw(probe)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -49,7 +53,17 @@ def free_port(port: int) -> int:
                 f"port {port} on {HOST} cannot be used ({error.strerror}): end the program that has it, or choose "
                 f'another with --port N, 0 for any free one (make demo ARGS="--port 0")'
             ) from None
-        return int(probe.getsockname()[1])
+        return port
+
+
+def _draw(probe: socket.socket) -> int:
+    """A free port that the system gives to nobody who connects: it is still free when it is used, a moment later."""
+    for _ in range(_DRAWS_MAX):
+        port = _PORT_MIN + secrets.randbelow(_PORTS)
+        with contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ShipError(f"no port of {HOST} from {_PORT_MIN} to {_PORT_MIN + _PORTS - 1} is free")
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
@@ -58,8 +72,7 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
         found = {}
         for name in names:
             probe = held.enter_context(socket.socket())
-            probe.bind((HOST, 0))
-            found[name] = int(probe.getsockname()[1])
+            found[name] = _draw(probe)
         return found
 
 
