@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -148,6 +148,17 @@ def worn(uid: Uid, state: Worn) -> Callable[[Tx, int], None]:
     return work
 
 
+async def befall(deck: Deck, store: Store, deeds: Sequence[Callable[[Tx, int], None]]) -> None:
+    """All of them, now."""
+    now_s = deck.clock.now().unix_s
+
+    def work(tx: Tx) -> None:
+        for deed in deeds:
+            deed(tx, now_s)
+
+    await store.write(work)
+
+
 @pytest.mark.parametrize("how", [tapped, told_at_another_gateway])
 async def test_one_that_was_held_to_a_reader_is_alive_whatever_its_radio_does(
     how: Callable[[Uid], Callable[[Tx, int], None]], store: Store
@@ -155,9 +166,7 @@ async def test_one_that_was_held_to_a_reader_is_alive_whatever_its_radio_does(
     deck, uids = await deck_with(store, 3)
     await deck.on(3600)
     assert await deck.state() == (Halt.NONE, 0, 3, False)
-    now_s = deck.clock.now().unix_s
-    for uid in uids:
-        await store.write(lambda tx, uid=uid: how(uid)(tx, now_s))  # type: ignore[misc]
+    await befall(deck, store, [how(uid) for uid in uids])
     await deck.on(60)
     assert await deck.state() == (Halt.NONE, 0, 0, True)
     await deck.on(LOST_S - 600)
@@ -171,9 +180,7 @@ async def test_who_is_not_listened_for_any_more_is_not_silent(
     deck, uids = await deck_with(store, 3)
     await deck.on(3600)
     assert await deck.state() == (Halt.NONE, 0, 3, False)
-    now_s = deck.clock.now().unix_s
-    for uid in uids:
-        await store.write(lambda tx, uid=uid: how(uid)(tx, now_s))  # type: ignore[misc]
+    await befall(deck, store, [how(uid) for uid in uids])
     await deck.on(LOST_S + 3600)
     assert await deck.state() == (Halt.NONE, 0, 0, True)
 

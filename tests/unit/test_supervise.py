@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from steward.errors import ReaderFault
-from steward.services.supervise import TASKS_MAX, Backoff, Supervisor, TaskState, describe
+from steward.errors import Busy, ReaderFault, StewardError, StoreUnavailable
+from steward.services.supervise import TASKS_MAX, Backoff, Supervisor, TaskState, describe, look_again
 
 
 class Lab:
@@ -167,3 +167,17 @@ def test_a_pause_never_overflows() -> None:
 def test_our_errors_are_described_by_their_code() -> None:
     assert describe(ReaderFault("secret")) == "reader_fault"
     assert describe(KeyError("secret")) == "KeyError"
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("full"), Busy("later")])
+async def test_a_store_that_is_away_ends_no_looking(error: StewardError, caplog: pytest.LogCaptureFixture) -> None:
+    outcomes: list[Exception | None] = [None, error, None, ReaderFault("gone")]
+
+    async def look() -> None:
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+
+    with caplog.at_level(logging.ERROR, "steward.services.supervise"), pytest.raises(ReaderFault):
+        await look_again(look, 0)
+    assert outcomes == []
+    assert [record.getMessage() for record in caplog.records] == [f"store.unavailable detail={error}"]

@@ -7,7 +7,6 @@ the band tells when it is met again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from bandwire import release as wire
 from bandwire.errors import BadRelease
 from steward.domain.bandrelease import BandRelease, ReleaseFault, read_told
 from steward.domain.ids import Uid
-from steward.errors import BandAway, Busy, StoreUnavailable
+from steward.errors import BandAway
 from steward.ports import Clock
 from steward.ports.radio import Talk, TalkingRadio
 from steward.services.bandreleases import BandReleases
 from steward.services.bandwatch import Listener
 from steward.services.findme import address_of
 from steward.services.presence import Heard
+from steward.services.supervise import look_again
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,12 +66,7 @@ class BandUpdater:
         self._not_before: dict[Uid, float] = {}
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (StoreUnavailable, Busy) as error:
-                _LOG.error("store.unavailable detail=%s", error)
-            await asyncio.sleep(LOOK_EVERY_S)
+        await look_again(self.look, LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Talk to each band that is heard and due, one after another, while it is night."""

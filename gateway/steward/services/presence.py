@@ -8,7 +8,6 @@ again in the transaction that writes it: a consent that was taken back a moment 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,11 +33,11 @@ from steward.domain.ids import GuestRef, Uid
 from steward.domain.presence import Contest, Presence, Wanted, moved
 from steward.domain.smoothing import ZoneFilter
 from steward.domain.untracked import is_untracked
-from steward.errors import Busy, KeyNotHeld, StoreUnavailable
+from steward.errors import Busy, KeyNotHeld
 from steward.ports import Clock, KeyRing, Store, Tx
 from steward.ports.radio import Radio, RadioState, Sighting
+from steward.services.supervise import look_again
 
-_LOG = logging.getLogger(__name__)
 TICK_S = 0.5
 LOOK_EVERY_MS = 5_000.0  # for bands that came or went, and consents
 WRITES_MAX = 500  # presences in one transaction
@@ -125,12 +124,7 @@ class PresenceService:
         return len(self._bands)
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except (StoreUnavailable, Busy) as error:
-                _LOG.error("store.unavailable detail=%s", error)
-            await asyncio.sleep(TICK_S)
+        await look_again(self.tick, TICK_S)
 
     async def tick(self) -> None:
         """Take what was heard. Nothing without a clock that is believed: names depend on it."""

@@ -9,8 +9,6 @@ band is told at another reader, or at a later tap. Off is told by everybody at a
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -19,13 +17,13 @@ from steward.domain.events import EventType, fact
 from steward.domain.guests import Band
 from steward.domain.ids import GuestRef, Uid
 from steward.domain.presence import BandRadio
-from steward.errors import Busy, Refused, StoreUnavailable
+from steward.errors import Refused
 from steward.ports import Clock, Store, Tx
 from steward.services.bandradio import band_for
 from steward.services.family import PARENT_NEEDED
 from steward.services.notracking import untracked_in
+from steward.services.supervise import look_again
 
-_LOG = logging.getLogger(__name__)
 FIELD = "radio"
 LOOK_EVERY_S = 2.0  # how soon a reader knows of a wish that came from another gateway, and that one is done
 # An authority that was not heard for so long is not there: after an outage, gateways try again within a minute.
@@ -59,12 +57,7 @@ class RadioWishes:
 
     async def run(self) -> None:
         """Keep up with the store, for ever."""
-        while True:
-            try:
-                await self.look()
-            except (StoreUnavailable, Busy) as error:
-                _LOG.error("store.unavailable detail=%s", error)
-            await asyncio.sleep(LOOK_EVERY_S)
+        await look_again(self.look, LOOK_EVERY_S)
 
     async def look(self) -> None:
         now_ms = self._clock.monotonic_ms()

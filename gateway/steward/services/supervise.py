@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from steward.errors import StewardError
+from steward.errors import Busy, StewardError, StoreUnavailable
 
 _LOG = logging.getLogger(__name__)
 
@@ -130,6 +130,16 @@ class Supervisor:
             return False
         _LOG.info("task.finished name=%s", name)
         return True
+
+
+async def look_again(look: Callable[[], Awaitable[object]], every_s: float) -> None:
+    """For ever. A store that is not to be had now is told in the log, and the next look comes no later for it."""
+    while True:
+        try:
+            await look()
+        except (StoreUnavailable, Busy) as error:
+            _LOG.error("store.unavailable detail=%s", error)
+        await asyncio.sleep(every_s)
 
 
 def describe(error: BaseException) -> str:
