@@ -35,12 +35,19 @@ class Field:
 
     def __init__(self) -> None:
         self.port = 0
+        self._server: asyncio.Server | None = None
         self._come: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
-    async def start(self) -> asyncio.Server:
-        server = await asyncio.start_server(lambda r, w: self._come.put_nowait((r, w)), "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        return server
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(lambda r, w: self._come.put_nowait((r, w)), "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        while not self._come.empty():  # a band that nobody waited for any longer
+            _, writer = self._come.get_nowait()
+            await _hang_up(writer)
 
     @contextlib.asynccontextmanager
     async def tapping(self, band: BandProcess) -> AsyncIterator[Tap]:
@@ -49,10 +56,16 @@ class Field:
         try:
             yield Tap(reader, writer)
         finally:
-            await band.leave()
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            try:
+                await band.leave()
+            finally:
+                await _hang_up(writer)
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 class Tap:
@@ -174,8 +187,8 @@ async def wearing(
         if air is None:
             air = await stack.enter_async_context(open_air())
         readers = Field()
-        server = await readers.start()
-        stack.callback(server.close)
+        await readers.start()
+        stack.push_async_callback(readers.close)
         state = folder / name
         options = BandOptions(state, uid=uid, keys=keys, air=air.option(name), **more)  # type: ignore[arg-type]
         process = await BandProcess.start(options, "field")

@@ -221,7 +221,7 @@ async def test_a_chip_is_asked_what_it_is_and_keeps_what_it_has() -> None:
 
 
 async def test_a_finished_band_is_not_flashed_by_accident(work: FlashOrder, tmp_path: Path) -> None:
-    create(tmp_path / "station.db")
+    create(tmp_path / "station.db", KEY.public)
     journal = await BenchJournal.open(tmp_path / "station.db")
     try:
         bench = replace(BENCH, journal=journal)

@@ -148,18 +148,22 @@ class Air:
         self._arrived = asyncio.Condition()
         self._port = 0
         self._nonsense: list[ValueError] = []
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_LINE_MAX)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=_LINE_MAX)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """ValueError if a band asked its stack for what no stack does."""
-        for band in list(self.bands.values()):
-            await band.close()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+        for band in list(self.bands.values()):
+            await band.close()
+        for each in self._serving:
+            each.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
         if self._nonsense:
             raise self._nonsense[0]
 
@@ -188,6 +192,15 @@ class Air:
             yield heard
         finally:
             self.link.ears.remove(hear)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def over(task: asyncio.Task[None]) -> None:
+            self._serving.discard(task)
+            writer.transport.abort()  # nothing to do with it is left, even if it was called off before it began
+
+        serving = asyncio.create_task(self._serve(reader, writer), name="band on the air")
+        self._serving.add(serving)
+        serving.add_done_callback(over)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         band = AirBand(self.link, reader, writer, self.advertise_s)

@@ -136,9 +136,11 @@ class AirBand:
             await self._writer.drain()
 
     async def close(self) -> None:
-        await self._active([0])
-        await asyncio.gather(*self._endings)
-        self._writer.close()
+        try:
+            await self._active([0])
+            await asyncio.gather(*self._endings)
+        finally:
+            self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
