@@ -79,6 +79,7 @@ class Stranger:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.reinitialise()  # or the pair of sockets that wakes its thread is open until it is collected
 
 
 def context(tls: ClientTls | None, ca: Path) -> ssl.SSLContext:

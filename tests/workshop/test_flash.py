@@ -284,7 +284,8 @@ async def test_whoever_changes_their_mind_has_written_nothing() -> None:
 def test_an_image_that_was_changed_is_not_flashed(tmp_path: Path) -> None:
     ordered(tmp_path)
     path = tmp_path / "image" / IMAGE_FILE
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    right = path.read_bytes()
+    path.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
     with pytest.raises(ImageFault):
         order(tmp_path / "image", tmp_path / "base.bin", public=KEY.public, base_sha256=None, development=False)
 
